@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Cluster, EventStream, LegacySession, Reply, RequestExt as _, TestContext, Transport, WriteBarrier, eventually,
+    setup,
 };
 
 const ME: &str = "/api/v1/agents/me";
@@ -204,8 +205,8 @@ profiles! {
             expires_at: Some(now - TimeDelta::seconds(1)),
             ..TokenRequest::new(org, Some(agent), Scope::Agent)
         };
-        let expired = token::mint(&cluster.store, &request, now);
-        let body = get_me(cluster, &expired.await.unwrap().secret).await.expect(401);
+        let expired = token::mint(&cluster.store.change(setup()), &request, now).await;
+        let body = get_me(cluster, &expired.unwrap().secret).await.expect(401);
         assert_eq!(body["code"], "AUTH_TOKEN_REVOKED");
         assert!(body["error"].as_str().unwrap().contains("expired"));
     }
@@ -294,7 +295,7 @@ profiles! {
         let revoking = async {
             cluster.wait_until_agent_attends().await;
             let (org, agent) = (&cluster.account.org, &cluster.account.agent);
-            cluster.store.revoke_tokens(org, Some(agent), None, Clock::System.now()).await.unwrap();
+            cluster.store.change(setup()).revoke_tokens(org, Some(agent), None, Clock::System.now()).await.unwrap();
             sse.events.read_to_end().await;
         };
         let (reply, ()) = tokio::join!(attending, revoking);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Account, Agent, Cluster, RequestExt as _, Transport, bodies, eventually, sms, with};
+use crate::support::{Account, Agent, Cluster, RequestExt as _, Transport, bodies, eventually, setup, sms, with};
 
 profiles! {
     async fn colleague_gets_message_by_id_or_name(cluster: &Cluster) {
@@ -77,6 +77,7 @@ profiles! {
         let by = butt_dial_store::StatusSetBy::Admin;
         cluster
             .store
+            .change(setup())
             .set_agent_status(&cluster.account.org, id, status, by, None)
             .await
             .unwrap();

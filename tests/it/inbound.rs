@@ -4,7 +4,7 @@ use butt_dial_domain::{Channel, subjects};
 use butt_dial_providers::{PersonMessage, WebhookBehavior};
 use serde_json::json;
 
-use crate::support::{Account, Transport, Webhook, bodies, eventually, mail_event};
+use crate::support::{Account, Transport, Webhook, bodies, eventually, mail_event, setup};
 
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
@@ -174,7 +174,7 @@ profiles! {
     async fn acknowledges_and_drops_blocked_channel(cluster: &Cluster) {
         let set_block = async |blocked: bool| {
             let agent = &cluster.account.agent;
-            let done = cluster.store.set_channel_block(agent, Channel::Sms, Some(blocked), None).await;
+            let done = cluster.store.change(setup()).set_channel_block(agent, Channel::Sms, Some(blocked), None).await;
             assert!(done.unwrap());
             let change = format!("sms {}", cluster.account.phone);
             let published = cluster.bus().publish(subjects::ROUTE_CHANGED, Default::default(), change.into()).await;

@@ -15,7 +15,7 @@ use butt_dial_domain::{CallId, Channel, Clock, call::Purpose};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::mpsc};
 
-use crate::support::{Cluster, Transport, error_code, within_timeout};
+use crate::support::{Cluster, Transport, error_code, setup, within_timeout};
 
 /// A carrier that accepts or rejects calls.
 struct TestCarrier {
@@ -66,14 +66,18 @@ async fn accept(State((forms, status)): State<CarrierState>, form: String) -> Re
 async fn cluster(carrier: &TestCarrier) -> Cluster {
     let cluster = Cluster::servers(&[("TWILIO_API_URL", &carrier.base_url)]).await;
     let account = &cluster.account;
-    let assigned = cluster.store.assign_channel(
-        &account.org,
-        &account.agent,
-        Channel::Voice,
-        &account.phone,
-        Clock::System.now(),
-    );
-    assigned.await.unwrap();
+    let assigned = cluster
+        .store
+        .change(setup())
+        .assign_channel(
+            &account.org,
+            &account.agent,
+            Channel::Voice,
+            &account.phone,
+            Clock::System.now(),
+        )
+        .await;
+    assigned.unwrap();
     cluster
 }
 

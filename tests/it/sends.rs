@@ -3,7 +3,7 @@
 use butt_dial_domain::{Channel, Clock};
 use serde_json::json;
 
-use crate::support::{Transport, email, sms, whatsapp, with};
+use crate::support::{Transport, email, setup, sms, whatsapp, with};
 
 const ANN: &str = "+14155550123";
 
@@ -122,8 +122,8 @@ profiles! {
         let account = &cluster.account;
         let (sender, person) = (format!("U{}", "0".repeat(32)), format!("U{}", "1".repeat(32)));
         let now = Clock::System.now();
-        let assigned = cluster.store.assign_channel(&account.org, &account.agent, Channel::Line, &sender, now);
-        assigned.await.unwrap();
+        let assigned = cluster.store.change(setup()).assign_channel(&account.org, &account.agent, Channel::Line, &sender, now).await;
+        assigned.unwrap();
         let agent = cluster.agent(Transport::Sse).await;
         agent.send(with(sms(&person, "Hello"), json!({ "channel": "line" }))).await.unwrap();
         let usage = agent.call("comms_get_usage_dashboard", json!({})).await.unwrap();
@@ -230,6 +230,7 @@ profiles! {
         let agent = cluster.rest().await;
         cluster
             .store
+            .change(setup())
             .pause_channel(&cluster.account.agent, Channel::Sms, true)
             .await
             .unwrap();

@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Account, Cluster, HttpSession, LegacySession, Reply, RequestExt as _, Transport, Webhook, bodies, eventually, sms,
-    with,
+    Account, Cluster, HttpSession, LegacySession, Reply, RequestExt as _, Transport, Webhook, bodies, eventually,
+    setup, sms, with,
 };
 
 const ANN: &str = "+14155550123";
@@ -293,7 +293,7 @@ profiles! {
         let theirs = other.add_named(store, gateways, "ada", "+14155550102").await;
         for account in [&ours, &theirs] {
             let now = Clock::System.now();
-            let voice = store.assign_channel(&account.org, &account.agent, Channel::Voice, &account.phone, now).await;
+            let voice = store.change(setup()).assign_channel(&account.org, &account.agent, Channel::Voice, &account.phone, now).await;
             voice.unwrap();
         }
         for (ada, actions) in [(&ours, 31), (&theirs, 32)] {

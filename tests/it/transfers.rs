@@ -12,6 +12,7 @@ use crate::{
     limits::{set_limits, spent_today},
     support::{
         Agent, CallbackHost, Cluster, Transport, WAIT_TIMEOUT, expect_carrier_action, expect_heard_once, hears, says,
+        setup,
     },
 };
 
@@ -166,8 +167,8 @@ profiles! {
     async fn bridges_two_people(cluster: &Cluster) {
         cluster.carriers.set_pace(0.1);
         let boss = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "org-admin", "+14155550177").await;
-        let assigned = cluster.store.assign_channel(&boss.org, &boss.agent, Channel::Voice, &boss.phone, Clock::System.now());
-        assigned.await.unwrap();
+        let assigned = cluster.store.change(setup()).assign_channel(&boss.org, &boss.agent, Channel::Voice, &boss.phone, Clock::System.now()).await;
+        assigned.unwrap();
         let agent = cluster.agent_of(&boss, Transport::StreamableHttp).await;
         let arguments = json!({ "action": "call", "callerNumber": ANN, "destinationNumber": BOB });
         let bridge = agent.call("comms_bridge_call", arguments).await.unwrap();
@@ -202,8 +203,8 @@ profiles! {
 profiles! {
     async fn ends_bridge_when_budget_is_used_up(cluster: &Cluster) {
         let boss = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "org-admin", "+14155550177").await;
-        let assigned = cluster.store.assign_channel(&boss.org, &boss.agent, Channel::Voice, &boss.phone, Clock::System.now());
-        assigned.await.unwrap();
+        let assigned = cluster.store.change(setup()).assign_channel(&boss.org, &boss.agent, Channel::Voice, &boss.phone, Clock::System.now()).await;
+        assigned.unwrap();
         let agent = cluster.agent_of(&boss, Transport::StreamableHttp).await;
         let arguments = json!({ "action": "call", "callerNumber": ANN, "destinationNumber": BOB });
         agent.call("comms_bridge_call", arguments).await.unwrap();

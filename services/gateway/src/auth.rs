@@ -11,10 +11,10 @@ use axum::{
     response::Response,
 };
 use butt_dial_domain::Failure;
-use butt_dial_identity::{Caller, Guard, wrong_scope};
+use butt_dial_identity::{Caller, Guard, Origin, wrong_scope};
 use butt_dial_runtime::{
     Platform,
-    http::{TrustedProxies, bearer, failure},
+    http::{RequestId, TrustedProxies, bearer, failure},
 };
 
 /// Verifies bearer tokens. Cheap to clone.
@@ -55,6 +55,17 @@ impl AuthLayer {
         }
         let (_, token) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token")?;
         Some(QueryToken(token.into_owned()))
+    }
+
+    /// Returns where the request comes from, for the audit entries of what it changes.
+    pub fn origin(&self, request: &Request) -> Origin {
+        let extensions = request.extensions();
+        let peer = extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|connected| connected.0.ip());
+        let client = peer.and_then(|peer| self.proxies.client_address(peer, request.headers()).ok());
+        let id = extensions.get::<RequestId>().map(|id| id.0.clone());
+        self.guard.origin(client, id)
     }
 
     /// Authenticates the caller. Reads the request before it waits, because a body can't be shared between threads.
@@ -129,6 +140,8 @@ pub struct ClientAddress(pub IpAddr);
 pub async fn anyone(State(auth): State<AuthLayer>, mut request: Request, next: Next) -> Response {
     match auth.recognize(&request).await {
         Ok((caller, client)) => {
+            let origin = auth.origin(&request);
+            request.extensions_mut().insert(origin);
             request.extensions_mut().insert(caller);
             request.extensions_mut().insert(ClientAddress(client));
             next.run(request).await
@@ -141,6 +154,8 @@ pub async fn anyone(State(auth): State<AuthLayer>, mut request: Request, next: N
 pub async fn any_caller(State(auth): State<AuthLayer>, mut request: Request, next: Next) -> Response {
     match auth.authenticate(&request).await {
         Ok(caller) => {
+            let origin = auth.origin(&request);
+            request.extensions_mut().insert(origin);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

@@ -41,28 +41,16 @@ impl Accounts {
             ..TokenRequest::new(&agent.org_id, Some(&agent.id), principal.scope)
         };
         let ends_at = now + TimeDelta::seconds(GRACE_SECONDS);
+        let detail = json!({ "replacedBy": token.id, "graceSeconds": GRACE_SECONDS });
+        let own = &principal.token;
         let replaced = self
-            .store
-            .replace_tokens(
-                &token.row(&request),
-                ReplacedTokens::One(&principal.token),
-                ends_at,
-                now,
-            )
+            .audit
+            .change(&agent.org_id, own.as_str(), "token.rotate", own.as_str(), detail)
+            .replace_tokens(&token.row(&request), ReplacedTokens::One(own), ends_at, now)
             .await?;
         if replaced == 0 {
             return Err(replaced_already());
         }
-        let detail = json!({ "replacedBy": token.id, "graceSeconds": GRACE_SECONDS });
-        self.audit
-            .append(
-                &agent.org_id,
-                principal.token.as_str(),
-                "token.rotate",
-                principal.token.as_str(),
-                detail,
-            )
-            .await?;
         Ok(RotatedToken {
             token: token.secret,
             old_token_ends_at: ends_at,

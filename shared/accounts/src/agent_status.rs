@@ -28,19 +28,17 @@ impl Accounts {
             let message = format!("reason has at most {MAX_REASON_LENGTH} characters");
             return Err(Failure::new(Code::InvalidArgument, message));
         }
+        let actor = caller.principal.token.as_str();
+        let detail = json!({ "status": status.as_str(), "reason": reason });
         let cancelled = self
-            .store
+            .audit
+            .change(&agent.org_id, actor, "agent.status", agent.id.as_str(), detail)
             .set_agent_status(&agent.org_id, &agent.id, status, StatusSetBy::Agent, reason)
             .await?;
         let cancelled_sends = cancelled.ok_or_else(|| {
             Failure::new(Code::AuthForbidden, "an administrator has set the status of this agent")
                 .hint("ask an administrator to change it")
         })?;
-        let actor = caller.principal.token.as_str();
-        let detail = json!({ "status": status.as_str(), "cancelledSends": cancelled_sends, "reason": reason });
-        self.audit
-            .append(&agent.org_id, actor, "agent.status", agent.id.as_str(), detail)
-            .await?;
         if status == AgentStatus::Suspended {
             let now = self.clock.now();
             let data = json!({

@@ -64,11 +64,11 @@ impl Agents {
             restriction: restriction.as_ref(),
             ..TokenRequest::new(&agent.org_id, Some(&agent.id), Scope::Agent)
         };
-        self.store.create_token(&token.row(&request), now).await?;
         let actor = caller.principal.token.as_str();
         let detail = json!({ "agent": agent.id, "label": label, "restricted": restriction.is_some() });
         self.audit
-            .append(&agent.org_id, actor, "token.create", token.id.as_str(), detail)
+            .change(&agent.org_id, actor, "token.create", token.id.as_str(), detail)
+            .create_token(&token.row(&request), now)
             .await?;
         let Unstored { id, secret, .. } = token;
         Ok(CreatedAgentToken {
@@ -82,15 +82,16 @@ impl Agents {
     pub async fn revoke_token(&self, caller: &Caller, host_id: &str, id: &TokenId) -> Result<(), Failure> {
         caller.require(Scope::OrgAdmin)?;
         let agent = self.get(caller, host_id).await?.agent;
-        if !self.store.revoke_agent_token(&agent.id, id, self.clock.now()).await? {
+        let actor = caller.principal.token.as_str();
+        let detail = json!({ "agent": agent.id });
+        let change = self
+            .audit
+            .change(&agent.org_id, actor, "token.revoke", id.as_str(), detail);
+        if !change.revoke_agent_token(&agent.id, id, self.clock.now()).await? {
             return Err(Failure::new(Code::NotFound, "this agent has no token with this id")
                 .hint("GET /api/v1/agents/{agentId}/tokens lists the tokens"));
         }
         self.close_streams(&agent.id).await;
-        let actor = caller.principal.token.as_str();
-        let detail = json!({ "agent": agent.id });
-        self.audit
-            .append(&agent.org_id, actor, "token.revoke", id.as_str(), detail)
-            .await
+        Ok(())
     }
 }

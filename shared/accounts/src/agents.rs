@@ -9,9 +9,11 @@ use butt_dial_domain::{
 };
 use butt_dial_identity::{
     Caller, find_visible_agent, on_behalf_of,
-    token::{self, Minted, TokenRequest},
+    token::{self, Minted, TokenRequest, Unstored},
 };
-use butt_dial_store::{Agent, AgentStatus, Profile, ScheduledSend, StatusSetBy, Store, StoreError, Token};
+use butt_dial_store::{
+    Agent, AgentStatus, Profile, ReplacedTokens, ScheduledSend, StatusSetBy, Store, StoreError, Token,
+};
 use serde_json::json;
 
 use crate::audit::AuditLog;
@@ -95,7 +97,12 @@ impl Agents {
             status: AgentStatus::Active,
             created_at: self.clock.now(),
         };
-        let agent = self.store.register_agent(agent).await.map_err(|error| match error {
+        let actor = caller.principal.token.as_str();
+        let detail = json!({ "scope": new.scope });
+        let change = self
+            .audit
+            .change(org, actor, "agent.register", agent.id.as_str(), detail);
+        let agent = change.register_agent(agent).await.map_err(|error| match error {
             StoreError::Conflict => {
                 Failure::new(Code::AlreadyExists, "your organization has an agent with this agent_id")
                     .hint("choose another id")
@@ -106,17 +113,9 @@ impl Agents {
             created_by: Some(&caller.principal.token),
             ..TokenRequest::new(org, Some(&agent.id), new.scope)
         };
-        let minted = token::mint(&self.store, &request, agent.created_at).await?;
-        let detail = json!({ "scope": new.scope });
-        self.audit
-            .append(
-                org,
-                caller.principal.token.as_str(),
-                "agent.register",
-                agent.id.as_str(),
-                detail,
-            )
-            .await?;
+        let detail = json!({ "agent": agent.id });
+        let change = self.audit.change(org, actor, "token.create", "", detail);
+        let minted = token::mint(&change, &request, agent.created_at).await?;
         Ok((agent, minted))
     }
 
@@ -149,11 +148,10 @@ impl Agents {
         caller.require(Scope::OrgAdmin)?;
         self.check_quota(max)?;
         let org = caller.org()?;
-        self.store.set_agent_quota(org, max).await?;
         let actor = caller.principal.token.as_str();
-        self.audit
-            .append(org, actor, "org.max_agents", org.as_str(), json!({ "maxAgents": max }))
-            .await
+        let detail = json!({ "maxAgents": max });
+        let change = self.audit.change(org, actor, "org.max_agents", org.as_str(), detail);
+        Ok(change.set_agent_quota(org, max).await?)
     }
 
     /// Sets the status of an agent of the caller's organization. An agent that is not active can't send, call or schedule; its
@@ -212,15 +210,13 @@ impl Agents {
         agent: &AgentId,
         status: AgentStatus,
     ) -> Result<StatusChange, Failure> {
+        let detail = json!({ "status": status.as_str() });
         let cancelled = self
-            .store
+            .audit
+            .change(org, actor, "agent.status", agent.as_str(), detail)
             .set_agent_status(org, agent, status, StatusSetBy::Admin, None)
             .await?;
         let cancelled_sends = cancelled.ok_or_else(no_such_agent)?;
-        let detail = json!({ "status": status.as_str(), "cancelledSends": cancelled_sends });
-        self.audit
-            .append(org, actor, "agent.status", agent.as_str(), detail)
-            .await?;
         Ok(StatusChange {
             status,
             cancelled_sends,
@@ -241,26 +237,20 @@ impl Agents {
         let scopes = old.iter().map(|token| token.principal.scope);
         let scope = scopes.max().unwrap_or(Scope::Agent);
         let now = self.clock.now();
-        // Created before the old ones are revoked: after a failure in between the agent still has a token that works.
         let request = TokenRequest {
             created_by: Some(&caller.principal.token),
             ..TokenRequest::new(org, Some(agent), scope)
         };
-        let minted = token::mint(&self.store, &request, now).await?;
-        self.store
-            .revoke_tokens(org, Some(agent), Some(&minted.id), now)
+        let token = Unstored::generate(true);
+        let actor = caller.principal.token.as_str();
+        let detail = json!({ "replacedBy": token.id });
+        self.audit
+            .change(org, actor, "token.regenerate", agent.as_str(), detail)
+            .replace_tokens(&token.row(&request), ReplacedTokens::OfAgent(agent), now, now)
             .await?;
         self.close_streams(agent).await;
-        let detail = json!({ "revoked": old.len() });
-        self.audit
-            .append(
-                org,
-                caller.principal.token.as_str(),
-                "token.regenerate",
-                agent.as_str(),
-                detail,
-            )
-            .await?;
+        let Unstored { id, secret, .. } = token;
+        let minted = Minted { id, secret };
         let scheduled = self.store.list_scheduled(agent, None, MAX_LISTED_SENDS).await?;
         Ok((minted, scheduled))
     }

@@ -1,7 +1,7 @@
 //! The audit log of administration: every change of an agent, a token or an organization.
 
 use butt_dial_domain::{Clock, Failure, OrgId};
-use butt_dial_store::{AuditEntry, Store};
+use butt_dial_store::{AuditEntry, Change, Store};
 use serde_json::Value;
 
 /// The actor of changes that no person has asked for: they follow from another change, or a sweep makes them.
@@ -19,7 +19,17 @@ impl AuditLog {
         Self { store, clock }
     }
 
-    /// Appends an entry. `actor` is the id of a token, `SYSTEM` or `operator`.
+    /// Builds the entry of a change. `actor` is the id of a token, `SYSTEM` or `operator`.
+    pub fn entry(&self, org: &OrgId, actor: &str, action: &str, target: &str, detail: Value) -> AuditEntry {
+        AuditEntry::new(Some(org), actor, action, target, self.clock.now()).with_detail(detail)
+    }
+
+    /// Begins a change of the store with its entry.
+    pub fn change(&self, org: &OrgId, actor: &str, action: &str, target: &str, detail: Value) -> Change {
+        self.store.change(self.entry(org, actor, action, target, detail))
+    }
+
+    /// Appends an entry about something that changes no row of the store.
     pub async fn append(
         &self,
         org: &OrgId,
@@ -28,14 +38,7 @@ impl AuditLog {
         target: &str,
         detail: Value,
     ) -> Result<(), Failure> {
-        let entry = AuditEntry {
-            org_id: Some(org.to_string()),
-            actor: actor.into(),
-            action: action.into(),
-            target: target.into(),
-            detail,
-            at: self.clock.now(),
-        };
+        let entry = self.entry(org, actor, action, target, detail);
         Ok(self.store.append_audit(&entry).await?)
     }
 }

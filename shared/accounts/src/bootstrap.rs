@@ -3,7 +3,7 @@
 
 use butt_dial_domain::{Address, AgentId, Channel, Clock, Code, Failure, OrgId, Scope, clock::Timestamp};
 use butt_dial_identity::token;
-use butt_dial_store::{Agent, AgentStatus, Store, StoreError};
+use butt_dial_store::{Agent, AgentStatus, AuditEntry, Store, StoreError};
 use butt_dial_vault::Vault;
 use serde::Serialize;
 use serde_json::json;
@@ -75,7 +75,12 @@ impl Bootstrap {
     /// belongs to another agent.
     pub async fn run(&self, addresses: &Addresses) -> Result<Bootstrapped, Failure> {
         let now = self.clock.now();
-        let org = self.store.create_organization("Default", SLUG, now).await?;
+        let entry = AuditEntry::new(None, SYSTEM, "organization.create", SLUG, now);
+        let org = self
+            .store
+            .change(entry)
+            .create_organization("Default", SLUG, now)
+            .await?;
         let agent = Agent {
             id: first_agent(&org.id),
             org_id: org.id.clone(),
@@ -83,7 +88,9 @@ impl Bootstrap {
             status: AgentStatus::Active,
             created_at: now,
         };
-        match self.store.create_agent(&agent).await {
+        let audit = AuditLog::new(self.store.clone(), self.clock.clone());
+        let change = audit.change(&org.id, SYSTEM, "agent.register", agent.id.as_str(), json!({}));
+        match change.create_agent(&agent).await {
             Ok(()) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
@@ -91,7 +98,7 @@ impl Bootstrap {
         let (store, vault) = (&self.store, &self.vault);
         let team = token::derive(store, vault, &org.id, None, Scope::OrgAdmin, now).await?;
         let own = token::derive(store, vault, &org.id, Some(&agent.id), Scope::Agent, now).await?;
-        AuditLog::new(self.store.clone(), self.clock.clone())
+        audit
             .append(&org.id, SYSTEM, "bootstrap", agent.id.as_str(), json!({}))
             .await?;
         let profile = self.store.find_profile(&agent.id).await?;
@@ -110,7 +117,9 @@ impl Bootstrap {
 
     async fn assign_addresses(&self, agent: &Agent, given: &Addresses, now: Timestamp) -> Result<(), Failure> {
         for (channel, address) in self.resolve_addresses(given)? {
-            self.store
+            let detail = json!({ "channel": channel });
+            AuditLog::new(self.store.clone(), self.clock.clone())
+                .change(&agent.org_id, SYSTEM, "sender.assign", agent.id.as_str(), detail)
                 .assign_channel(&agent.org_id, &agent.id, channel, address.as_str(), now)
                 .await
                 .map_err(|error| match error {

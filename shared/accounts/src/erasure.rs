@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{AgentId, Code, Failure, OrgId, clock::Timestamp, keys, ports::bus::Headers, subjects};
 use butt_dial_identity::Caller;
-use butt_dial_store::{NewOneTimeToken, OneTimeKind};
+use butt_dial_store::{AuditEntry, NewOneTimeToken, OneTimeKind};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -138,18 +138,16 @@ impl Accounts {
         let now = self.clock.now();
         let purge_at = if force { now } else { now + PURGE_AFTER };
         let agents = self.list_agents(&org).await?;
-        if !self.store.begin_erasure(&hash, &org, purge_at, now).await? {
+        let change = self.audit.change(
+            &org,
+            SYSTEM,
+            "organization.erase",
+            org.as_str(),
+            json!({ "force": force }),
+        );
+        if !change.begin_erasure(&hash, &org, purge_at, now).await? {
             return Err(refused());
         }
-        self.audit
-            .append(
-                &org,
-                SYSTEM,
-                "organization.erase",
-                org.as_str(),
-                json!({ "force": force }),
-            )
-            .await?;
         for agent in &agents {
             self.close_streams(agent).await;
         }
@@ -201,6 +199,15 @@ impl Accounts {
                 Failure::unavailable("the storage of attachments does not answer")
             })?;
         }
+        // The log of the organization goes with it. Its end stays in the log of the installation.
+        let end = self.store.find_log_head(org.as_str()).await?;
+        let now = self.clock.now();
+        let mut entry = AuditEntry::new(None, SYSTEM, "organization.purge", org.as_str(), now);
+        entry = entry.with_detail(json!({
+            "entries": end.as_ref().map(|end| end.size),
+            "chain": end.as_ref().map(|end| hex::encode(&end.chain)),
+        }));
+        self.store.append_audit(&entry).await?;
         self.store.purge_organization(org).await?;
         tracing::info!(%org, "organization purged");
         Ok(())

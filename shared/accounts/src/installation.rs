@@ -6,10 +6,10 @@ use std::sync::Arc;
 use butt_dial_domain::{Address, AgentId, Channel, Clock, Code, Failure, SendPurpose, limits::Limits};
 use butt_dial_identity::{Caller, on_behalf_of};
 use butt_dial_messaging::{Allowance, MailRequest, Outbound, SendRequest};
-use butt_dial_store::{Agent, AgentStatus, Store, StoreError};
+use butt_dial_store::{Agent, AgentStatus, AuditEntry, Store, StoreError};
 use tokio::sync::OnceCell;
 
-use crate::AccountSettings;
+use crate::{AccountSettings, audit::SYSTEM};
 
 /// The slug of the internal organization.
 pub(crate) const SLUG: &str = "installation";
@@ -98,7 +98,12 @@ impl Installation {
     /// Creates what is missing. Safe to run in many processes at once.
     async fn create(&self) -> Result<(), Failure> {
         let now = self.clock.now();
-        let org = self.store.create_organization("Installation", SLUG, now).await?;
+        let entry = AuditEntry::new(None, SYSTEM, "organization.create", SLUG, now);
+        let org = self
+            .store
+            .change(entry)
+            .create_organization("Installation", SLUG, now)
+            .await?;
         let agent = Agent {
             id: AgentId::from(AGENT),
             org_id: org.id,
@@ -106,21 +111,26 @@ impl Installation {
             status: AgentStatus::Active,
             created_at: now,
         };
-        match self.store.create_agent(&agent).await {
+        let begin = |action: &str| {
+            let entry = AuditEntry::new(Some(&agent.org_id), SYSTEM, action, AGENT, now);
+            self.store.change(entry)
+        };
+        match begin("agent.register").create_agent(&agent).await {
             Ok(()) | Err(StoreError::Conflict) => {}
             Err(error) => return Err(error.into()),
         }
         // The limits of registrations and codes bound what it sends.
         let scope = format!("agt:{AGENT}");
-        self.store.set_limits(&scope, &Limits::default(), now).await?;
+        if self.store.find_limits(&scope).await? != Some(Limits::default()) {
+            begin("limits.set").set_limits(&scope, &Limits::default(), now).await?;
+        }
         for (channel, address) in &self.addresses {
             let parsed = Address::parse_sender(*channel, address).map_err(|error| {
                 let message = format!("the installation's {channel} sender is not valid: {error}");
                 Failure::new(Code::ChannelUnavailable, message).on(*channel)
             })?;
-            let assigned = self
-                .store
-                .assign_channel(&agent.org_id, &agent.id, *channel, parsed.as_str(), now);
+            let change = begin("sender.assign");
+            let assigned = change.assign_channel(&agent.org_id, &agent.id, *channel, parsed.as_str(), now);
             assigned.await.map_err(|error| match error {
                 StoreError::Conflict => {
                     let message = format!("the installation's {channel} sender belongs to another agent");

@@ -60,15 +60,10 @@ impl Accounts {
         let (mailbox, reason) = (Mailbox::parse("email", email)?, clean_reason(reason)?);
         let actor = caller.principal.token.as_str();
         let added = (mailbox.address.as_str(), mailbox.key.as_str());
-        let change = self
-            .store
-            .add_member(org, added, role, actor, reason, self.clock.now())
-            .await?;
-        check(change)?;
         let detail = json!({ "role": role.as_str(), "reason": reason });
-        self.audit
-            .append(org, actor, "member.add", &masked(&mailbox), detail)
-            .await?;
+        let change = self.audit.change(org, actor, "member.add", &masked(&mailbox), detail);
+        let added = change.add_member(org, added, role, actor, reason, self.clock.now());
+        check(added.await?)?;
         Ok(mailbox.address)
     }
 
@@ -82,12 +77,12 @@ impl Accounts {
     ) -> Result<(), Failure> {
         self.require_administrator(caller, org).await?;
         let (mailbox, reason) = (Mailbox::parse("email", email)?, clean_reason(reason)?);
-        check(self.store.remove_member(org, &mailbox.key).await?)?;
         let detail = json!({ "reason": reason });
         let actor = caller.principal.token.as_str();
-        self.audit
-            .append(org, actor, "member.remove", &masked(&mailbox), detail)
-            .await
+        let change = self
+            .audit
+            .change(org, actor, "member.remove", &masked(&mailbox), detail);
+        check(change.remove_member(org, &mailbox.key).await?)
     }
 
     /// Checks that the caller administers the organization. A foreign one is answered like an unknown one.

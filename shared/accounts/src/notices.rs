@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::{Accounts, secrets};
+use crate::{Accounts, audit::SYSTEM, secrets};
 
 /// The owner of an organization is verified.
 pub(crate) const ACCOUNT_VERIFIED: &str = "account.verified";
@@ -123,7 +123,10 @@ impl Accounts {
         let now = self.clock.now();
         let mut count = 0;
         for org in self.store.list_expired_organizations(now).await? {
-            count += usize::from(self.store.delete_pending_organization(&org).await?);
+            let change = self
+                .audit
+                .change(&org, SYSTEM, "organization.expire", org.as_str(), json!({}));
+            count += usize::from(change.delete_pending_organization(&org).await?);
         }
         let tokens = self.store.delete_expired_tokens(now - KEPT).await?;
         let notices = self.store.delete_delivered_notices(now - KEPT).await?;

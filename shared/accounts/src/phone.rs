@@ -35,11 +35,11 @@ impl Accounts {
         let owner = owner(&org);
         let id = ChallengeId::from(challenge);
         let confirmed = self.challenges.verify(&owner, &id, PURPOSE, code).await?;
-        self.store.set_admin_phone(&org, &confirmed.address).await?;
         let actor = caller.principal.token.as_str();
-        self.audit
-            .append(&org, actor, "organization.phone", org.as_str(), json!({}))
-            .await?;
+        let change = self
+            .audit
+            .change(&org, actor, "organization.phone", org.as_str(), json!({}));
+        change.set_admin_phone(&org, &confirmed.address).await?;
         Ok(phone_hint(&confirmed.address))
     }
 

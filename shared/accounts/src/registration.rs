@@ -229,7 +229,11 @@ impl Accounts {
             let (org, is_new, is_decoy) = match found {
                 Some(found) if found.status != OrgStatus::Pending => (self.find_decoy(owner_hash).await?, false, true),
                 Some(found) if found.expires_at.is_some_and(|at| at <= now) => {
-                    self.store.delete_pending_organization(&found.id).await?;
+                    let expired = found.id.as_str();
+                    self.audit
+                        .change(&found.id, SYSTEM, "organization.expire", expired, json!({}))
+                        .delete_pending_organization(&found.id)
+                        .await?;
                     (OrgId::generate(), true, false)
                 }
                 Some(found) => (found.id, false, false),

@@ -48,17 +48,15 @@ impl Accounts {
             ..TokenRequest::new(&org, None, Scope::OrgAdmin)
         };
         let row = token.row(&request);
+        let detail = json!({ "replacedBy": token.id });
         let replaced = self
-            .store
+            .audit
+            .change(&org, old_id.as_str(), "token.rotate", old_id.as_str(), detail)
             .replace_tokens(&row, ReplacedTokens::One(old_id), now, now)
             .await?;
         if replaced == 0 {
             return Err(replaced_already());
         }
-        let detail = json!({ "replacedBy": token.id });
-        self.audit
-            .append(&org, old_id.as_str(), "token.rotate", old_id.as_str(), detail)
-            .await?;
         Ok(token.secret)
     }
 }

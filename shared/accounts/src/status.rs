@@ -58,16 +58,16 @@ impl Accounts {
             true => None,
             false => Some(self.find_poll_token(org, poll_token).await?),
         };
-        if self.store.delete_pending_organization(org).await? {
-            let actor = if is_operator {
-                caller.principal.token.as_str()
-            } else {
-                SYSTEM
-            };
-            return self
-                .audit
-                .append(org, actor, "organization.abandon", org.as_str(), json!({}))
-                .await;
+        let actor = if is_operator {
+            caller.principal.token.as_str()
+        } else {
+            SYSTEM
+        };
+        let change = self
+            .audit
+            .change(org, actor, "organization.abandon", org.as_str(), json!({}));
+        if change.delete_pending_organization(org).await? {
+            return Ok(());
         }
         match self.store.find_organization(org).await? {
             Some(_) => Err(

@@ -58,15 +58,13 @@ impl Accounts {
             return Err(Failure::new(Code::AuthForbidden, "an agent can't revoke team tokens").hint("use a team token"));
         }
         let (own, now) = (&caller.principal.token, self.clock.now());
-        let revoked = match all {
-            true => self.store.revoke_tokens(org, None, None, now).await?,
-            false => u64::from(self.store.revoke_team_token(org, own, now).await?),
-        };
-        let detail = json!({ "all": all, "revoked": revoked });
-        self.audit
-            .append(org, own.as_str(), "token.revoke", own.as_str(), detail)
-            .await?;
-        Ok(revoked)
+        let change = self
+            .audit
+            .change(org, own.as_str(), "token.revoke", own.as_str(), json!({ "all": all }));
+        Ok(match all {
+            true => change.revoke_tokens(org, None, None, now).await?,
+            false => u64::from(change.revoke_team_token(org, own, now).await?),
+        })
     }
 
     /// Mints a team token for the host with the organization's webhook secret. It replaces the team tokens without a label. An
@@ -103,12 +101,9 @@ impl Accounts {
         let (token, now) = (Unstored::generate(false), self.clock.now());
         let request = TokenRequest::new(org, None, Scope::OrgAdmin);
         let replaced = self
-            .store
+            .audit
+            .change(org, SYSTEM, "token.reveal", token.id.as_str(), json!({}))
             .replace_tokens(&token.row(&request), ReplacedTokens::UnlabelledTeam, now, now)
-            .await?;
-        let detail = json!({ "replaced": replaced });
-        self.audit
-            .append(org, SYSTEM, "token.reveal", token.id.as_str(), detail)
             .await?;
         Ok(RevealedToken {
             token: token.secret,

@@ -52,15 +52,6 @@ impl TeamTokens {
         let now = self.clock.now();
         let expires_at = expires_in_days.map(|days| expiry(now, days)).transpose()?;
         let minted = self.mint(caller, org, label.as_deref(), expires_at, now).await?;
-        self.audit
-            .append(
-                org,
-                caller.principal.token.as_str(),
-                "token.create",
-                minted.id.as_str(),
-                json!({ "label": label }),
-            )
-            .await?;
         Ok((minted, expires_at))
     }
 
@@ -82,40 +73,27 @@ impl TeamTokens {
             .mint(caller, org, old.label.as_deref(), old.expires_at, now)
             .await?;
         let ends_at = now + TimeDelta::seconds(overlap_seconds.into());
+        let detail = json!({ "replacedBy": minted.id, "overlapSeconds": overlap_seconds });
+        let actor = caller.principal.token.as_str();
+        let change = self.audit.change(org, actor, "token.rotate", id.as_str(), detail);
         // The new token is stored first: after a failure in between, the old one still works.
         if overlap_seconds == 0 {
-            self.store.revoke_team_token(org, id, now).await?;
+            change.revoke_team_token(org, id, now).await?;
         } else {
-            self.store.expire_team_token(org, id, ends_at).await?;
+            change.expire_team_token(org, id, ends_at).await?;
         }
-        let detail = json!({ "replacedBy": minted.id, "overlapSeconds": overlap_seconds });
-        self.audit
-            .append(
-                org,
-                caller.principal.token.as_str(),
-                "token.rotate",
-                id.as_str(),
-                detail,
-            )
-            .await?;
         Ok((minted, ends_at))
     }
 
     /// Revokes a team token. It is refused on every replica within a second.
     pub async fn revoke(&self, caller: &Caller, id: &TokenId) -> Result<(), Failure> {
         let org = self.require_team(caller)?;
-        if !self.store.revoke_team_token(org, id, self.clock.now()).await? {
-            return Err(no_such_token());
+        let actor = caller.principal.token.as_str();
+        let change = self.audit.change(org, actor, "token.revoke", id.as_str(), json!({}));
+        match change.revoke_team_token(org, id, self.clock.now()).await? {
+            true => Ok(()),
+            false => Err(no_such_token()),
         }
-        self.audit
-            .append(
-                org,
-                caller.principal.token.as_str(),
-                "token.revoke",
-                id.as_str(),
-                json!({}),
-            )
-            .await
     }
 
     /// Returns the organization. Refuses agents: a team token is more than an agent of scope org-admin has.
@@ -151,7 +129,11 @@ impl TeamTokens {
             created_by: Some(&caller.principal.token),
             ..TokenRequest::new(org, None::<&AgentId>, Scope::OrgAdmin)
         };
-        token::mint(&self.store, &request, now).await
+        let actor = caller.principal.token.as_str();
+        let change = self
+            .audit
+            .change(org, actor, "token.create", "", json!({ "label": label }));
+        token::mint(&change, &request, now).await
     }
 }
 

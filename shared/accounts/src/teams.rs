@@ -5,11 +5,12 @@ use butt_dial_identity::{
     Caller,
     token::{self, TokenRequest},
 };
-use butt_dial_store::{NewTeam, StoreError, TeamEntry};
+use butt_dial_store::{AuditEntry, NewTeam, StoreError, TeamEntry};
 use serde_json::{Value, json};
 
 use crate::{
     Accounts,
+    audit::SYSTEM,
     installation::SLUG,
     profile::{Mailbox, clean_name},
 };
@@ -67,16 +68,16 @@ impl Accounts {
             owner_email: owner.as_ref().map(|owner| owner.address.as_str()),
             settings: settings.as_deref(),
         };
-        let org = self.store.create_team(&team, now).await.map_err(|error| match error {
+        let actor = caller.principal.token.as_str();
+        // The organization gets its id, which is its target as well, with the change.
+        let entry = AuditEntry::new(None, actor, "organization.create", new.slug, now);
+        let change = self.store.change(entry.with_detail(json!({ "slug": new.slug })));
+        let org = change.create_team(&team, now).await.map_err(|error| match error {
             StoreError::Conflict => taken(),
             other => other.into(),
         })?;
-        let minted = token::mint(&self.store, &TokenRequest::new(&org, None, Scope::OrgAdmin), now).await?;
-        let actor = caller.principal.token.as_str();
-        let detail = json!({ "slug": new.slug });
-        self.audit
-            .append(&org, actor, "organization.create", org.as_str(), detail)
-            .await?;
+        let change = self.audit.change(&org, actor, "token.create", "", json!({}));
+        let minted = token::mint(&change, &TokenRequest::new(&org, None, Scope::OrgAdmin), now).await?;
         Ok(CreatedTeam {
             org,
             team_token: minted.secret,
@@ -94,9 +95,12 @@ impl Accounts {
     /// Returns the internal organization of the installation, for its operator.
     pub async fn installation_org(&self, caller: &Caller) -> Result<OrgId, Failure> {
         caller.require(Scope::SuperAdmin)?;
+        let now = self.clock.now();
+        let entry = AuditEntry::new(None, SYSTEM, "organization.create", SLUG, now);
         let org = self
             .store
-            .create_organization("Installation", SLUG, self.clock.now())
+            .change(entry)
+            .create_organization("Installation", SLUG, now)
             .await?;
         Ok(org.id)
     }
@@ -104,16 +108,20 @@ impl Accounts {
     /// Suspends an organization, or activates it again. Takes effect on every replica within a second.
     pub async fn set_team_status(&self, caller: &Caller, org: &OrgId, is_active: bool) -> Result<(), Failure> {
         caller.require(Scope::SuperAdmin)?;
-        if !self.store.set_organization_status(org, is_active).await? {
+        let actor = caller.principal.token.as_str();
+        let change = self.audit.change(
+            org,
+            actor,
+            "organization.status",
+            org.as_str(),
+            json!({ "active": is_active }),
+        );
+        if !change.set_organization_status(org, is_active).await? {
             return Err(Failure::new(
                 Code::NotFound,
                 "there is no active or suspended organization with this id",
             ));
         }
-        let actor = caller.principal.token.as_str();
-        let detail = json!({ "active": is_active });
-        self.audit
-            .append(org, actor, "organization.status", org.as_str(), detail)
-            .await
+        Ok(())
     }
 }

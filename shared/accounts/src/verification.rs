@@ -89,7 +89,14 @@ impl Accounts {
                 expires_at,
             }),
         };
-        if !self.store.take_registration_step(&step, now).await? {
+        let change = self.audit.change(
+            &org.id,
+            SYSTEM,
+            "organization.verify",
+            org.id.as_str(),
+            json!({ "awaitsTerms": true }),
+        );
+        if !change.take_registration_step(&step, now).await? {
             return Err(invalid_link());
         }
         Ok(Verified {
@@ -178,16 +185,16 @@ impl Accounts {
                 notice,
             }),
         };
-        if !self.store.take_registration_step(&step, now).await? {
+        let detail = json!({ "termsVersion": access.terms_version });
+        let change = self
+            .audit
+            .change(&org.id, SYSTEM, "organization.verify", org.id.as_str(), detail);
+        if !change.take_registration_step(&step, now).await? {
             return Err(match kind {
                 OneTimeKind::Onboarding => invalid_session(),
                 _ => invalid_link(),
             });
         }
-        let detail = json!({ "termsVersion": access.terms_version });
-        self.audit
-            .append(&org.id, SYSTEM, "organization.verify", org.id.as_str(), detail)
-            .await?;
         if access.webhook_url.is_some() {
             self.spawn_notices();
         }

@@ -116,20 +116,16 @@ impl Billing {
             billing_email: change.billing_email.map(str::to_owned),
         };
         let now = self.clock.now();
-        self.store.set_billing_config(org, agent.as_ref(), &config, now).await?;
         let scope = agent.as_ref().map_or_else(|| org_scope(org), agent_scope);
         if let Some(tier) = tier {
-            self.store.set_limits(&scope, &tier.limits(), now).await?;
+            let entry = AuditEntry::new(Some(org), actor.as_str(), "limits.set", &scope, now);
+            let change = self.store.change(entry.with_detail(json!(tier.limits())));
+            change.set_limits(&scope, &tier.limits(), now).await?;
         }
-        let entry = AuditEntry {
-            org_id: Some(org.to_string()),
-            actor: actor.to_string(),
-            action: "billing.set".into(),
-            target: scope,
-            detail: json!({ "tier": config.tier, "markup": config.markup }),
-            at: now,
-        };
-        self.store.append_audit(&entry).await?;
+        let entry = AuditEntry::new(Some(org), actor.as_str(), "billing.set", &scope, now);
+        let detail = json!({ "tier": config.tier, "markup": config.markup });
+        let change = self.store.change(entry.with_detail(detail));
+        change.set_billing_config(org, agent.as_ref(), &config, now).await?;
         self.billing_terms(org, agent.as_ref()).await
     }
 

@@ -83,16 +83,9 @@ impl Billing {
     ) -> Result<Limits, Failure> {
         let (scope, limits) = self.changed_limits(org, agent, change).await?;
         let now = self.clock.now();
-        self.store.set_limits(&scope, &limits, now).await?;
-        let entry = AuditEntry {
-            org_id: Some(org.to_string()),
-            actor: actor.to_string(),
-            action: "limits.set".into(),
-            target: scope,
-            detail: json!(limits),
-            at: now,
-        };
-        self.store.append_audit(&entry).await?;
+        let entry = AuditEntry::new(Some(org), actor.as_str(), "limits.set", &scope, now);
+        let change = self.store.change(entry.with_detail(json!(limits)));
+        change.set_limits(&scope, &limits, now).await?;
         Ok(limits)
     }
 

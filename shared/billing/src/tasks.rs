@@ -49,16 +49,15 @@ impl Billing {
         require_task_id(task)?;
         let limit = limit.map(amount).transpose()?;
         let now = self.clock.now();
-        self.store.set_task_limit(org, task, limit, now).await?;
-        let entry = AuditEntry {
-            org_id: Some(org.to_string()),
-            actor: actor.to_string(),
-            action: "task_limit.set".into(),
-            target: format!("task:{task}"),
-            detail: json!({ "maxSpend": limit }),
-            at: now,
-        };
-        self.store.append_audit(&entry).await?;
+        let entry = AuditEntry::new(
+            Some(org),
+            actor.as_str(),
+            "task_limit.set",
+            &format!("task:{task}"),
+            now,
+        );
+        let change = self.store.change(entry.with_detail(json!({ "maxSpend": limit })));
+        change.set_task_limit(org, task, limit, now).await?;
         self.find_task(org, task).await
     }
 

@@ -7,14 +7,14 @@ use std::{
 };
 
 use butt_dial_domain::{AgentId, Clock, Code, Failure, clock::Timestamp, ports::kv::Kv};
-use butt_dial_store::{OrgStatus, Profile, Store, Token};
+use butt_dial_store::{OrgStatus, Origin, Profile, Store, Token};
 use butt_dial_vault::Vault;
 use moka::sync::Cache;
 use subtle::ConstantTimeEq;
 
 use crate::{
     Caller, Metrics,
-    last_used::LastUsed,
+    last_used::{LastUsed, source_hash},
     lockout::{Lockout, MAX_FAILURES},
     token,
 };
@@ -36,9 +36,18 @@ pub struct Guard {
     callers: Cache<[u8; 32], CachedCaller>,
     lockout: Lockout,
     last_used: LastUsed,
+    vault: Vault,
 }
 
 impl Guard {
+    /// Returns the origin of a request, for the audit entries of what it changes.
+    pub fn origin(&self, client: Option<IpAddr>, request_id: Option<String>) -> Origin {
+        Origin {
+            source: client.map(|client| source_hash(&self.vault, client)),
+            request_id,
+        }
+    }
+
     pub fn new(
         store: Store,
         kv: Arc<dyn Kv>,
@@ -53,7 +62,8 @@ impl Guard {
                 .time_to_live(CACHE_TTL)
                 .build(),
             lockout: Lockout::new(kv, clock.clone()),
-            last_used: LastUsed::new(vault),
+            last_used: LastUsed::new(vault.clone()),
+            vault,
             store,
             clock,
             orchestrator_token_hash,

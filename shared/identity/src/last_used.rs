@@ -62,13 +62,23 @@ impl LastUsed {
     }
 }
 
-/// Hashes the network of an address, the /64 of IPv6, for this token. The key keeps the few addresses there are from being tried.
+/// Hashes the network of an address, for audit entries: equal networks have equal hashes.
+pub fn source_hash(vault: &Vault, peer: IpAddr) -> String {
+    hashed_network(&vault.key("addresses of audit entries"), "", peer)
+}
+
+/// Hashes the network of an address for this token. The key keeps the few addresses there are from being tried.
 fn hint(key: &[u8; 32], token: &TokenId, peer: IpAddr) -> String {
+    hashed_network(key, token.as_str(), peer)
+}
+
+/// Hashes the network of an address: the /64 of IPv6.
+fn hashed_network(key: &[u8; 32], context: &str, peer: IpAddr) -> String {
     let network = match peer.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
         v4 => v4,
     };
-    let mut hash = hex::encode(mac(key, &[token.as_str().as_bytes(), network.to_string().as_bytes()]));
+    let mut hash = hex::encode(mac(key, &[context.as_bytes(), network.to_string().as_bytes()]));
     hash.truncate(HINT_LENGTH);
     hash
 }

@@ -12,6 +12,7 @@ mod lockout;
 mod metrics;
 pub mod token;
 
+pub use butt_dial_store::Origin;
 pub use caller::{Caller, find_visible_agent, find_visible_id, on_behalf_of, wrong_scope};
 pub use guard::Guard;
 pub use metrics::Metrics;

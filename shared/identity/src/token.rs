@@ -3,7 +3,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use butt_dial_domain::{AgentId, Failure, OrgId, Restriction, Scope, TokenId, clock::Timestamp};
-use butt_dial_store::{NewToken, Store, StoreError};
+use butt_dial_store::{AuditEntry, Change, NewToken, Store, StoreError};
 use butt_dial_vault::{Vault, mac};
 use sha2::{Digest, Sha256};
 
@@ -85,9 +85,9 @@ impl Unstored {
     }
 }
 
-/// Creates a token with a random secret.
-pub async fn mint(store: &Store, request: &TokenRequest<'_>, now: Timestamp) -> Result<Minted, Failure> {
-    Ok(insert(store, request, now, generate(prefix(request.agent))).await?)
+/// Creates a token with a random secret. It is the target of the change.
+pub async fn mint(change: &Change, request: &TokenRequest<'_>, now: Timestamp) -> Result<Minted, Failure> {
+    Ok(insert(change, request, now, generate(prefix(request.agent))).await?)
 }
 
 /// Creates or returns the token that is derived from the master key, so that a repeated bootstrap prints the same one. A
@@ -112,7 +112,8 @@ pub async fn derive(
         let hashed = hex::encode(hash(&secret));
         let mut found = store.find_token(&hashed).await?;
         if found.is_none() {
-            match insert(store, &TokenRequest::new(org, agent, scope), now, secret.clone()).await {
+            let change = store.change(AuditEntry::new(Some(org), "system", "token.create", "", now));
+            match insert(&change, &TokenRequest::new(org, agent, scope), now, secret.clone()).await {
                 Ok(minted) => return Ok(minted),
                 // Another process derives the same token at this moment.
                 Err(StoreError::Conflict) => found = store.find_token(&hashed).await?,
@@ -137,13 +138,14 @@ fn prefix(agent: Option<&AgentId>) -> &'static str {
 }
 
 async fn insert(
-    store: &Store,
+    change: &Change,
     request: &TokenRequest<'_>,
     now: Timestamp,
     secret: String,
 ) -> Result<Minted, StoreError> {
     let token = Unstored::with_secret(secret);
-    store.create_token(&token.row(request), now).await?;
+    let change = change.clone().of(token.id.as_str());
+    change.create_token(&token.row(request), now).await?;
     let Unstored { id, secret, .. } = token;
     Ok(Minted { id, secret })
 }

@@ -194,7 +194,10 @@ impl Definition {
         let (product, interface) = (context.product.clone(), context.request.interface);
         let started = Instant::now();
         let result = match self.authorize(&context.caller) {
-            Ok(()) => (self.run)(context, args, self).await,
+            Ok(()) => {
+                let origin = context.request.origin.clone();
+                origin.scope((self.run)(context, args, self)).await
+            }
             Err(failure) => Err(failure),
         };
         let code = result.as_ref().err().map(|failure| failure.code.as_str());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use butt_dial_domain::{Code, Failure};
-use butt_dial_identity::Caller;
+use butt_dial_identity::{Caller, Origin};
 use butt_dial_sessions::RevocationFeed;
 use futures::{FutureExt, future::BoxFuture};
 use rmcp::{
@@ -40,6 +40,8 @@ pub struct RequestContext {
     pub progress: Option<Progress>,
     pub on_sent: OnResponseSent,
     pub headers: Arc<RequestHeaders>,
+    /// Audit entries get it.
+    pub origin: Origin,
 }
 
 /// The parts of a REST request that operations read besides its arguments. Empty for tools.
@@ -87,6 +89,7 @@ impl RequestContext {
             progress: None,
             on_sent: OnResponseSent::default(),
             headers: Arc::default(),
+            origin: Origin::default(),
         }
     }
 

@@ -2,11 +2,7 @@
 
 use butt_dial_domain::{AgentId, OrgId, TokenId, clock::Timestamp};
 
-use crate::{
-    Store, StoreError, Token,
-    engine::{on_reader, on_writer},
-    tokens::TokenRow,
-};
+use crate::{Change, Store, StoreError, Token, change::on_change, engine::on_reader, tokens::TokenRow};
 
 impl Store {
     /// Lists the agent's tokens that are not revoked, newest first.
@@ -51,11 +47,13 @@ impl Store {
         })?;
         row.map(Token::try_from).transpose()
     }
+}
 
+impl Change {
     /// Revokes one token of an agent. Returns false when the agent has no such token or it is revoked already.
     pub async fn revoke_agent_token(&self, agent: &AgentId, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE tokens SET revoked_at = $3 WHERE id = $2 AND agent_id = $1 AND revoked_at IS NULL";
-        Ok(on_writer!(self, |db| {
+        Ok(on_change!(self, |db| {
             let result = sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(id.as_str())

@@ -4,8 +4,9 @@ use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp, limits::Limits
 use serde::Deserialize;
 
 use crate::{
-    AccountRef, OrgMode, OrgStatus, OwnedChannel, Store, StoreError,
-    engine::{Sql, in_tx, on_reader, on_writer, with_timeout},
+    AccountRef, Change, OrgMode, OrgStatus, OwnedChannel, Store, StoreError,
+    change::on_change,
+    engine::{Sql, in_tx, on_reader, with_timeout},
     limits::LimitsRow,
 };
 
@@ -130,24 +131,6 @@ struct ChannelJson {
 }
 
 impl Store {
-    /// Stores the agent. Fails with `Conflict` when the id exists.
-    pub async fn create_agent(&self, agent: &Agent) -> Result<(), StoreError> {
-        const SQL: &str =
-            "INSERT INTO agents (id, org_id, display_name, status, created_at) VALUES ($1, $2, $3, $4, $5)";
-        on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(agent.id.as_str())
-                .bind(agent.org_id.as_str())
-                .bind(&agent.display_name)
-                .bind(agent.status.as_str())
-                .bind(agent.created_at)
-                .execute(db)
-                .await
-                .map(drop)
-        })?;
-        Ok(())
-    }
-
     /// Finds an agent of the organization.
     pub async fn find_agent(&self, org: &OrgId, id: &AgentId) -> Result<Option<Agent>, StoreError> {
         const SQL: &str =
@@ -160,37 +143,6 @@ impl Store {
                 .await
         })?;
         row.map(Agent::try_from).transpose()
-    }
-
-    /// Stores an agent with an id that its host chose. Organizations do not learn which ids others use: an id that another
-    /// organization uses is as good as a free one. Fails with `Conflict` when the agent's own organization uses the id.
-    pub async fn register_agent(&self, agent: Agent) -> Result<Agent, StoreError> {
-        let inserted = match self.insert_host_agent(&agent).await {
-            // Two organizations have chosen the same id at the same time; now the other one's is visible.
-            Err(StoreError::Conflict) => self.insert_host_agent(&agent).await,
-            done => done,
-        };
-        let id = inserted?.ok_or(StoreError::Conflict)?;
-        Ok(Agent { id, ..agent })
-    }
-
-    async fn insert_host_agent(&self, agent: &Agent) -> Result<Option<AgentId>, StoreError> {
-        const SQL: &str = "INSERT INTO agents (id, org_id, display_name, status, created_at)
-            SELECT CASE WHEN EXISTS (SELECT 1 FROM agents WHERE id = $1) THEN $6 ELSE $1 END, $2, $3, $4, $5
-            WHERE NOT EXISTS (SELECT 1 FROM agents WHERE org_id = $2 AND id IN ($1, $6))
-            RETURNING id";
-        let id: Option<String> = on_writer!(self, |db| {
-            sqlx::query_scalar(SQL)
-                .bind(agent.id.as_str())
-                .bind(agent.org_id.as_str())
-                .bind(&agent.display_name)
-                .bind(agent.status.as_str())
-                .bind(agent.created_at)
-                .bind(AgentId::in_org(agent.id.as_str(), &agent.org_id).as_str())
-                .fetch_optional(db)
-                .await
-        })?;
-        Ok(id.map(AgentId::from))
     }
 
     /// Finds the organization's agent with this id of its host.
@@ -236,51 +188,6 @@ impl Store {
                 .await
         })?;
         rows.into_iter().map(Agent::try_from).collect()
-    }
-
-    /// Sets the status of an agent. An agent that is no longer active loses what it has scheduled: these sends are cancelled in
-    /// the same transaction, and the next sweep notifies the agent. Returns how many, or `None` when there is no such agent, or when
-    /// it tries to undo the decision of an administrator.
-    pub async fn set_agent_status(
-        &self,
-        org: &OrgId,
-        id: &AgentId,
-        status: AgentStatus,
-        set_by: StatusSetBy,
-        reason: Option<&str>,
-    ) -> Result<Option<u64>, StoreError> {
-        const SET: &str = "UPDATE agents SET status = $3, status_by = $4, status_reason = $5
-            WHERE org_id = $1 AND id = $2
-                AND ($4 = 'admin' OR status = 'active' OR status_by = 'agent')";
-        const CANCEL: &str = "UPDATE scheduled_sends
-            SET state = 'cancelled', failure = 'AUTH_FORBIDDEN', request = NULL, due_at = created_at
-            WHERE agent_id = $1 AND state = 'scheduled'";
-        with_timeout(async {
-            let mut tx = self.begin().await?;
-            let found = in_tx!(&mut tx, |db| sqlx::query(SET)
-                .bind(org.as_str())
-                .bind(id.as_str())
-                .bind(status.as_str())
-                .bind(<&str>::from(set_by))
-                .bind(reason)
-                .execute(db)
-                .await?
-                .rows_affected());
-            if found == 0 {
-                return Ok(None);
-            }
-            let cancelled = match status {
-                AgentStatus::Active => 0,
-                AgentStatus::Inactive | AgentStatus::Suspended => in_tx!(&mut tx, |db| sqlx::query(CANCEL)
-                    .bind(id.as_str())
-                    .execute(db)
-                    .await?
-                    .rows_affected()),
-            };
-            tx.commit().await?;
-            Ok(Some(cancelled))
-        })
-        .await
     }
 
     /// Finds an agent with its channels and limits.
@@ -334,6 +241,62 @@ impl Store {
             .fetch_optional(db)
             .await)?;
         row.map(Profile::try_from).transpose()
+    }
+}
+
+impl Change {
+    /// Stores the agent. Fails with `Conflict` when the id exists.
+    pub async fn create_agent(&self, agent: &Agent) -> Result<(), StoreError> {
+        const SQL: &str =
+            "INSERT INTO agents (id, org_id, display_name, status, created_at) VALUES ($1, $2, $3, $4, $5)";
+        on_change!(self, |db| {
+            sqlx::query(SQL)
+                .bind(agent.id.as_str())
+                .bind(agent.org_id.as_str())
+                .bind(&agent.display_name)
+                .bind(agent.status.as_str())
+                .bind(agent.created_at)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(())
+    }
+
+    /// Stores an agent with an id that its host chose. Organizations do not learn which ids others use: an id that another
+    /// organization uses is as good as a free one. Fails with `Conflict` when the agent's own organization uses the id.
+    pub async fn register_agent(&self, agent: Agent) -> Result<Agent, StoreError> {
+        let inserted = match self.insert_host_agent(&agent).await {
+            // Two organizations have chosen the same id at the same time; now the other one's is visible.
+            Err(StoreError::Conflict) => self.insert_host_agent(&agent).await,
+            done => done,
+        };
+        let id = inserted?.ok_or(StoreError::Conflict)?;
+        Ok(Agent { id, ..agent })
+    }
+
+    async fn insert_host_agent(&self, agent: &Agent) -> Result<Option<AgentId>, StoreError> {
+        const SQL: &str = "INSERT INTO agents (id, org_id, display_name, status, created_at)
+            SELECT CASE WHEN EXISTS (SELECT 1 FROM agents WHERE id = $1) THEN $6 ELSE $1 END, $2, $3, $4, $5
+            WHERE NOT EXISTS (SELECT 1 FROM agents WHERE org_id = $2 AND id IN ($1, $6))
+            RETURNING id";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let id: Option<String> = in_tx!(&mut tx, |db| sqlx::query_scalar(SQL)
+                .bind(agent.id.as_str())
+                .bind(agent.org_id.as_str())
+                .bind(&agent.display_name)
+                .bind(agent.status.as_str())
+                .bind(agent.created_at)
+                .bind(AgentId::in_org(agent.id.as_str(), &agent.org_id).as_str())
+                .fetch_optional(db)
+                .await?);
+            if let Some(id) = &id {
+                self.commit_with(tx, |entry| entry.target.clone_from(id)).await?;
+            }
+            Ok(id.map(AgentId::from))
+        })
+        .await
     }
 }
 

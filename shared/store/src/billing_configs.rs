@@ -2,10 +2,7 @@
 
 use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
 
-use crate::{
-    Store, StoreError,
-    engine::{on_reader, on_writer},
-};
+use crate::{Change, Store, StoreError, change::on_change, engine::on_reader};
 
 /// A billing configuration. An absent value is not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -27,33 +24,6 @@ pub struct AgentUsage {
 }
 
 impl Store {
-    /// Sets the values that are given, of an agent or of the organization. The others stay.
-    pub async fn set_billing_config(
-        &self,
-        org: &OrgId,
-        agent: Option<&AgentId>,
-        config: &BillingConfig,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO billing_configs (org_id, agent_id, tier, markup, billing_email, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (org_id, agent_id) DO UPDATE SET
-                tier = coalesce(excluded.tier, billing_configs.tier),
-                markup = coalesce(excluded.markup, billing_configs.markup),
-                billing_email = coalesce(excluded.billing_email, billing_configs.billing_email),
-                updated_at = excluded.updated_at";
-        on_writer!(self, |db| sqlx::query(SQL)
-            .bind(org.as_str())
-            .bind(agent.map_or("", AgentId::as_str))
-            .bind(config.tier.as_deref())
-            .bind(config.markup)
-            .bind(config.billing_email.as_deref())
-            .bind(now)
-            .execute(db)
-            .await
-            .map(drop))?;
-        Ok(())
-    }
-
     /// Finds the configuration of an agent, or of the organization. `None`: never set.
     pub async fn find_billing_config(
         &self,
@@ -89,5 +59,34 @@ impl Store {
             .bind(to)
             .fetch_all(db)
             .await)?)
+    }
+}
+
+impl Change {
+    /// Sets the values that are given, of an agent or of the organization. The others stay.
+    pub async fn set_billing_config(
+        &self,
+        org: &OrgId,
+        agent: Option<&AgentId>,
+        config: &BillingConfig,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO billing_configs (org_id, agent_id, tier, markup, billing_email, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (org_id, agent_id) DO UPDATE SET
+                tier = coalesce(excluded.tier, billing_configs.tier),
+                markup = coalesce(excluded.markup, billing_configs.markup),
+                billing_email = coalesce(excluded.billing_email, billing_configs.billing_email),
+                updated_at = excluded.updated_at";
+        on_change!(self, |db| sqlx::query(SQL)
+            .bind(org.as_str())
+            .bind(agent.map_or("", AgentId::as_str))
+            .bind(config.tier.as_deref())
+            .bind(config.markup)
+            .bind(config.billing_email.as_deref())
+            .bind(now)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(())
     }
 }

@@ -2,10 +2,7 @@
 
 use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, ProviderAccountId, clock::Timestamp};
 
-use crate::{
-    Store, StoreError,
-    engine::{on_reader, on_writer},
-};
+use crate::{Change, Store, StoreError, change::on_change, engine::on_reader};
 
 /// The address of an agent on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +52,9 @@ impl Store {
             .fetch_one(db)
             .await)?)
     }
+}
 
+impl Change {
     /// Assigns an address to the agent as its primary sender; replaces its former primary address on the channel. Fails with `Conflict` when another agent
     /// has the address.
     pub async fn assign_channel(
@@ -69,7 +68,7 @@ impl Store {
         const SQL: &str = "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
             VALUES ($1, $2, $3, $4, $5, 'active', $6)
             ON CONFLICT (agent_id, channel) WHERE is_primary DO UPDATE SET address = excluded.address";
-        on_writer!(self, |db| {
+        on_change!(self, |db| {
             sqlx::query(SQL)
                 .bind(ChannelId::generate().as_str())
                 .bind(org.as_str())
@@ -79,7 +78,7 @@ impl Store {
                 .bind(now)
                 .execute(db)
                 .await
-                .map(drop)
+                .map(|done| done.rows_affected())
         })?;
         Ok(())
     }
@@ -93,14 +92,14 @@ impl Store {
             ChannelStatus::Active
         }
         .into();
-        on_writer!(self, |db| {
+        on_change!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(channel.as_str())
                 .bind(status)
                 .execute(db)
                 .await
-                .map(drop)
+                .map(|done| done.rows_affected())
         })?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
 
 use crate::{
-    OneTimeKind, Store, StoreError,
+    Change, OneTimeKind, Store, StoreError,
     engine::{Sql, in_tx, on_reader, on_writer, with_timeout},
     one_time_tokens,
 };
@@ -75,72 +75,15 @@ const OF_ORG: &[&str] = &[
     "DELETE FROM limits WHERE scope = 'org:' || $1",
     "DELETE FROM limits WHERE scope IN (SELECT scope FROM spend WHERE task_org_id = $1)",
     "DELETE FROM spend WHERE task_org_id = $1 AND scope IN (SELECT scope FROM spend WHERE task_org_id = $1 ORDER BY scope LIMIT 500)",
+    "DELETE FROM audit_leaves WHERE log = $1
+        AND seq IN (SELECT seq FROM audit_leaves WHERE log = $1 ORDER BY seq LIMIT 500)",
+    "DELETE FROM audit_nodes WHERE log = $1",
+    "DELETE FROM audit_checkpoints WHERE log = $1",
+    "DELETE FROM audit_logs WHERE log = $1",
     "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE org_id = $1 ORDER BY at LIMIT 500)",
 ];
 
 impl Store {
-    /// Begins the erasure of the organization that a confirmation token belongs to: nothing of it acts any more, and no name or
-    /// address of it remains. Returns `None`, and changes nothing, when the token is used or has expired. `purge_at` is when its
-    /// rows are purged.
-    pub async fn begin_erasure(
-        &self,
-        hash: &str,
-        org: &OrgId,
-        purge_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        const ANONYMIZE: &str = "UPDATE organizations SET status = 'erasing', erase_at = $2, name = 'Erased organization',
-                slug = replace(id, '_', '-'), owner_email = NULL, owner_key = NULL, admin_phone = NULL, return_url = NULL, webhook_url = NULL,
-                webhook_salt = NULL, branding = NULL, settings = NULL, expires_at = NULL
-            WHERE id = $1 AND status IN ('active', 'suspended')";
-        const TOKENS: &str = "UPDATE tokens SET revoked_at = $2 WHERE org_id = $1 AND revoked_at IS NULL";
-        const AGENTS: &str =
-            "UPDATE agents SET status = 'suspended', status_by = 'admin', display_name = 'Erased agent',
-                callback_url = NULL, voice_callback_url = NULL, voice_settings = NULL WHERE org_id = $1";
-        const SCHEDULED: &str = "DELETE FROM scheduled_sends WHERE org_id = $1 AND state = 'scheduled'";
-        const MEMBERSHIPS: &str = "DELETE FROM memberships WHERE org_id = $1";
-        const NOTICES: &str = "DELETE FROM account_notices WHERE org_id = $1";
-        const MEMBERS: &str = "SELECT user_id FROM memberships WHERE org_id = $1";
-        const FORGET: &str = "DELETE FROM users WHERE id = $1
-            AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.user_id = users.id)";
-        with_timeout(async {
-            let mut tx = self.begin().await?;
-            if !one_time_tokens::consume_in(&mut tx, hash, OneTimeKind::Erasure, now).await? {
-                return Ok(false);
-            }
-            let done = in_tx!(&mut tx, |db| sqlx::query(ANONYMIZE)
-                .bind(org.as_str())
-                .bind(purge_at)
-                .execute(db)
-                .await?
-                .rows_affected());
-            if done == 0 {
-                return Ok(false);
-            }
-            in_tx!(&mut tx, |db| {
-                sqlx::query(TOKENS)
-                    .bind(org.as_str())
-                    .bind(now)
-                    .execute(&mut *db)
-                    .await?;
-                for sql in [AGENTS, SCHEDULED, NOTICES] {
-                    sqlx::query(sql).bind(org.as_str()).execute(&mut *db).await?;
-                }
-                let members: Vec<String> = sqlx::query_scalar(MEMBERS)
-                    .bind(org.as_str())
-                    .fetch_all(&mut *db)
-                    .await?;
-                sqlx::query(MEMBERSHIPS).bind(org.as_str()).execute(&mut *db).await?;
-                for member in members {
-                    sqlx::query(FORGET).bind(member).execute(&mut *db).await?;
-                }
-            });
-            tx.commit().await?;
-            Ok(true)
-        })
-        .await
-    }
-
     /// Claims an organization with rows to purge until `until`. If this process dies, another one claims it after that.
     pub async fn claim_erasure(&self, now: Timestamp, until: Timestamp) -> Result<Option<OrgId>, StoreError> {
         const SQL: Sql = Sql {
@@ -203,5 +146,69 @@ impl Store {
             }
         }
         Ok(total)
+    }
+}
+
+impl Change {
+    /// Begins the erasure of the organization that a confirmation token belongs to: nothing of it acts any more, and no name or
+    /// address of it remains. Returns `None`, and changes nothing, when the token is used or has expired. `purge_at` is when its
+    /// rows are purged.
+    pub async fn begin_erasure(
+        &self,
+        hash: &str,
+        org: &OrgId,
+        purge_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const ANONYMIZE: &str = "UPDATE organizations SET status = 'erasing', erase_at = $2, name = 'Erased organization',
+                slug = replace(id, '_', '-'), owner_email = NULL, owner_key = NULL, admin_phone = NULL, return_url = NULL, webhook_url = NULL,
+                webhook_salt = NULL, branding = NULL, settings = NULL, expires_at = NULL
+            WHERE id = $1 AND status IN ('active', 'suspended')";
+        const TOKENS: &str = "UPDATE tokens SET revoked_at = $2 WHERE org_id = $1 AND revoked_at IS NULL";
+        const AGENTS: &str =
+            "UPDATE agents SET status = 'suspended', status_by = 'admin', display_name = 'Erased agent',
+                callback_url = NULL, voice_callback_url = NULL, voice_settings = NULL WHERE org_id = $1";
+        const SCHEDULED: &str = "DELETE FROM scheduled_sends WHERE org_id = $1 AND state = 'scheduled'";
+        const MEMBERSHIPS: &str = "DELETE FROM memberships WHERE org_id = $1";
+        const NOTICES: &str = "DELETE FROM account_notices WHERE org_id = $1";
+        const MEMBERS: &str = "SELECT user_id FROM memberships WHERE org_id = $1";
+        const FORGET: &str = "DELETE FROM users WHERE id = $1
+            AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.user_id = users.id)";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            if !one_time_tokens::consume_in(&mut tx, hash, OneTimeKind::Erasure, now).await? {
+                return Ok(false);
+            }
+            let done = in_tx!(&mut tx, |db| sqlx::query(ANONYMIZE)
+                .bind(org.as_str())
+                .bind(purge_at)
+                .execute(db)
+                .await?
+                .rows_affected());
+            if done == 0 {
+                return Ok(false);
+            }
+            in_tx!(&mut tx, |db| {
+                sqlx::query(TOKENS)
+                    .bind(org.as_str())
+                    .bind(now)
+                    .execute(&mut *db)
+                    .await?;
+                for sql in [AGENTS, SCHEDULED, NOTICES] {
+                    sqlx::query(sql).bind(org.as_str()).execute(&mut *db).await?;
+                }
+                let members: Vec<String> = sqlx::query_scalar(MEMBERS)
+                    .bind(org.as_str())
+                    .fetch_all(&mut *db)
+                    .await?;
+                sqlx::query(MEMBERSHIPS).bind(org.as_str()).execute(&mut *db).await?;
+                for member in members {
+                    sqlx::query(FORGET).bind(member).execute(&mut *db).await?;
+                }
+            });
+            self.commit(tx).await?;
+            Ok(true)
+        })
+        .await
     }
 }

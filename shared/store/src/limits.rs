@@ -3,10 +3,7 @@
 use butt_dial_domain::{Micros, clock::Timestamp, limits::Limits};
 use serde::Deserialize;
 
-use crate::{
-    Store, StoreError,
-    engine::{on_reader, on_writer},
-};
+use crate::{Change, Store, StoreError, change::on_change, engine::on_reader};
 
 #[derive(Deserialize, sqlx::FromRow)]
 pub(crate) struct LimitsRow {
@@ -31,6 +28,16 @@ impl From<LimitsRow> for Limits {
 }
 
 impl Store {
+    /// Finds the limits of a scope. `None`: never set.
+    pub async fn find_limits(&self, scope: &str) -> Result<Option<Limits>, StoreError> {
+        const SQL: &str = "SELECT max_actions_per_minute, max_actions_per_hour, max_actions_per_day, max_spend_per_day,
+            max_spend_per_month FROM limits WHERE scope = $1";
+        let row: Option<LimitsRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(scope).fetch_optional(db).await)?;
+        Ok(row.map(Limits::from))
+    }
+}
+
+impl Change {
     /// Sets the limits of a scope: `agt:<agent id>` or `org:<organization id>`.
     pub async fn set_limits(&self, scope: &str, limits: &Limits, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO limits (scope, max_actions_per_minute, max_actions_per_hour, max_actions_per_day,
@@ -39,7 +46,7 @@ impl Store {
                 max_actions_per_hour = excluded.max_actions_per_hour, max_actions_per_day = excluded.max_actions_per_day,
                 max_spend_per_day = excluded.max_spend_per_day, max_spend_per_month = excluded.max_spend_per_month,
                 updated_at = excluded.updated_at";
-        on_writer!(self, |db| {
+        on_change!(self, |db| {
             sqlx::query(SQL)
                 .bind(scope)
                 .bind(limits.max_actions_per_minute.map(i64::from))
@@ -50,16 +57,8 @@ impl Store {
                 .bind(now)
                 .execute(db)
                 .await
-                .map(drop)
+                .map(|done| done.rows_affected())
         })?;
         Ok(())
-    }
-
-    /// Finds the limits of a scope. `None`: never set.
-    pub async fn find_limits(&self, scope: &str) -> Result<Option<Limits>, StoreError> {
-        const SQL: &str = "SELECT max_actions_per_minute, max_actions_per_hour, max_actions_per_day, max_spend_per_day,
-            max_spend_per_month FROM limits WHERE scope = $1";
-        let row: Option<LimitsRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(scope).fetch_optional(db).await)?;
-        Ok(row.map(Limits::from))
     }
 }

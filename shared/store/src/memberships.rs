@@ -3,7 +3,7 @@
 use butt_dial_domain::{OrgId, clock::Timestamp, ids};
 
 use crate::{
-    Store, StoreError,
+    Change, Store, StoreError,
     column::text_column,
     engine::{Tx, in_tx, on_reader, with_timeout},
 };
@@ -126,6 +126,30 @@ async fn is_last_owner_in(tx: &mut Tx, org: &OrgId, user: &str) -> Result<bool, 
 }
 
 impl Store {
+    /// Lists the members of an organization, the first ones first. At most 1,000.
+    pub async fn list_members(&self, org: &OrgId) -> Result<Vec<Member>, StoreError> {
+        const SQL: &str = "SELECT u.email, m.role, m.added_by, m.reason, m.added_at
+            FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1
+            ORDER BY m.added_at, u.email LIMIT 1000";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(org.as_str())
+            .fetch_all(db)
+            .await)?)
+    }
+
+    /// Lists the organizations of a person, by the normalized address. Organizations that are not active are left out.
+    pub async fn list_memberships(&self, email_key: &str) -> Result<Vec<Membership>, StoreError> {
+        const SQL: &str = "SELECT m.org_id, o.name AS org_name, m.role, m.added_at
+            FROM users u JOIN memberships m ON m.user_id = u.id JOIN organizations o ON o.id = m.org_id
+            WHERE u.email_key = $1 AND o.status = 'active' ORDER BY m.added_at, m.org_id LIMIT 1000";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(email_key)
+            .fetch_all(db)
+            .await)?)
+    }
+}
+
+impl Change {
     /// Adds a person to an organization, or changes the person's role. `email` is given with its normalized form.
     pub async fn add_member(
         &self,
@@ -144,7 +168,7 @@ impl Store {
                 return Ok(MemberChange::LastOwner);
             }
             insert_in(&mut tx, org, &user, role, added_by, reason, now).await?;
-            tx.commit().await?;
+            self.commit(tx).await?;
             Ok(MemberChange::Done)
         })
         .await
@@ -183,31 +207,9 @@ impl Store {
                 .execute(db)
                 .await
                 .map(drop)?);
-            tx.commit().await?;
+            self.commit(tx).await?;
             Ok(MemberChange::Done)
         })
         .await
-    }
-
-    /// Lists the members of an organization, the first ones first. At most 1,000.
-    pub async fn list_members(&self, org: &OrgId) -> Result<Vec<Member>, StoreError> {
-        const SQL: &str = "SELECT u.email, m.role, m.added_by, m.reason, m.added_at
-            FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.org_id = $1
-            ORDER BY m.added_at, u.email LIMIT 1000";
-        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
-            .bind(org.as_str())
-            .fetch_all(db)
-            .await)?)
-    }
-
-    /// Lists the organizations of a person, by the normalized address. Organizations that are not active are left out.
-    pub async fn list_memberships(&self, email_key: &str) -> Result<Vec<Membership>, StoreError> {
-        const SQL: &str = "SELECT m.org_id, o.name AS org_name, m.role, m.added_at
-            FROM users u JOIN memberships m ON m.user_id = u.id JOIN organizations o ON o.id = m.org_id
-            WHERE u.email_key = $1 AND o.status = 'active' ORDER BY m.added_at, m.org_id LIMIT 1000";
-        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
-            .bind(email_key)
-            .fetch_all(db)
-            .await)?)
     }
 }

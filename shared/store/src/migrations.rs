@@ -91,7 +91,11 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(50, "0050_messages_of_tasks"),
     portable!(51, "0051_compliance"),
     per_engine!(52, "0052_messages_of_marketing"),
-    portable!(53, "0053_approvals"),
+    per_engine!(53, "0053_audit_chain"),
+    per_engine!(54, "0054_audit_unsealed"),
+    per_engine!(55, "0055_audit_sealed"),
+    per_engine!(56, "0056_messages_unsealed"),
+    portable!(57, "0057_approvals"),
 ];
 
 impl Step {

@@ -2,11 +2,7 @@
 
 use butt_dial_domain::{OrgId, clock::Timestamp};
 
-use crate::{
-    Store, StoreError,
-    column::text_column,
-    engine::{on_reader, on_writer},
-};
+use crate::{Change, Store, StoreError, change::on_change, column::text_column, engine::on_reader};
 
 /// Whether an organization may act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
@@ -88,50 +84,6 @@ pub struct TeamEntry {
 }
 
 impl Store {
-    /// Stores an organization, or finds the one with this slug.
-    pub async fn create_organization(
-        &self,
-        name: &str,
-        slug: &str,
-        now: Timestamp,
-    ) -> Result<Organization, StoreError> {
-        const SQL: &str = "INSERT INTO organizations (id, name, slug, created_at) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (slug) DO NOTHING";
-        let id = OrgId::generate();
-        on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(id.as_str())
-                .bind(name)
-                .bind(slug)
-                .bind(now)
-                .execute(db)
-                .await
-                .map(drop)
-        })?;
-        self.find_organization_by_slug(slug).await?.ok_or(StoreError::Conflict)
-    }
-
-    /// Stores an active organization. Fails with `Conflict` when the slug exists.
-    pub async fn create_team(&self, new: &NewTeam<'_>, now: Timestamp) -> Result<OrgId, StoreError> {
-        const SQL: &str = "INSERT INTO organizations (id, name, slug, mode, owner_email, settings, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        let id = OrgId::generate();
-        on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(id.as_str())
-                .bind(new.name)
-                .bind(new.slug)
-                .bind(new.mode.as_str())
-                .bind(new.owner_email)
-                .bind(new.settings)
-                .bind(now)
-                .execute(db)
-                .await
-                .map(drop)
-        })?;
-        Ok(id)
-    }
-
     /// Lists organizations that are not erased in the order of their ids, after `after`, with the number of their agents.
     pub async fn list_teams(&self, after: Option<&OrgId>, limit: u32) -> Result<Vec<TeamEntry>, StoreError> {
         const SQL: &str =
@@ -146,35 +98,6 @@ impl Store {
             .await)?)
     }
 
-    /// Suspends an active organization, or activates a suspended one. Returns false when it has neither status.
-    pub async fn set_organization_status(&self, id: &OrgId, is_active: bool) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE organizations SET status = $2 WHERE id = $1 AND status IN ('active', 'suspended')";
-        let status = if is_active {
-            OrgStatus::Active
-        } else {
-            OrgStatus::Suspended
-        };
-        let done = on_writer!(self, |db| sqlx::query(SQL)
-            .bind(id.as_str())
-            .bind(status.as_str())
-            .execute(db)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(done > 0)
-    }
-
-    /// Sets the telephone number that receives the codes of the organization's administrator.
-    pub async fn set_admin_phone(&self, id: &OrgId, phone: &str) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE organizations SET admin_phone = $2 WHERE id = $1";
-        on_writer!(self, |db| sqlx::query(SQL)
-            .bind(id.as_str())
-            .bind(phone)
-            .execute(db)
-            .await
-            .map(drop))?;
-        Ok(())
-    }
-
     /// Returns whether recordings for the organization are transcribed.
     pub async fn find_transcription(&self, id: &OrgId) -> Result<bool, StoreError> {
         const SQL: &str = "SELECT transcribes FROM organizations WHERE id = $1";
@@ -183,18 +106,6 @@ impl Store {
             .fetch_optional(db)
             .await)?;
         Ok(found.unwrap_or(false))
-    }
-
-    /// Sets whether recordings for the organization are transcribed.
-    pub async fn set_transcription(&self, id: &OrgId, enabled: bool) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE organizations SET transcribes = $2 WHERE id = $1";
-        on_writer!(self, |db| sqlx::query(SQL)
-            .bind(id.as_str())
-            .bind(enabled)
-            .execute(db)
-            .await
-            .map(drop))?;
-        Ok(())
     }
 
     pub async fn find_organization(&self, id: &OrgId) -> Result<Option<Organization>, StoreError> {
@@ -217,5 +128,95 @@ impl Store {
             .bind(slug)
             .fetch_optional(db)
             .await)?)
+    }
+}
+
+impl Change {
+    /// Stores an organization, or finds the one with this slug.
+    pub async fn create_organization(
+        &self,
+        name: &str,
+        slug: &str,
+        now: Timestamp,
+    ) -> Result<Organization, StoreError> {
+        const SQL: &str = "INSERT INTO organizations (id, name, slug, created_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (slug) DO NOTHING";
+        let id = OrgId::generate();
+        on_change!(self.about(&id), |db| {
+            sqlx::query(SQL)
+                .bind(id.as_str())
+                .bind(name)
+                .bind(slug)
+                .bind(now)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        self.store
+            .find_organization_by_slug(slug)
+            .await?
+            .ok_or(StoreError::Conflict)
+    }
+
+    /// Stores an active organization. Fails with `Conflict` when the slug exists.
+    pub async fn create_team(&self, new: &NewTeam<'_>, now: Timestamp) -> Result<OrgId, StoreError> {
+        const SQL: &str = "INSERT INTO organizations (id, name, slug, mode, owner_email, settings, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let id = OrgId::generate();
+        on_change!(self.about(&id), |db| {
+            sqlx::query(SQL)
+                .bind(id.as_str())
+                .bind(new.name)
+                .bind(new.slug)
+                .bind(new.mode.as_str())
+                .bind(new.owner_email)
+                .bind(new.settings)
+                .bind(now)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(id)
+    }
+
+    /// Suspends an active organization, or activates a suspended one. Returns false when it has neither status.
+    pub async fn set_organization_status(&self, id: &OrgId, is_active: bool) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE organizations SET status = $2 WHERE id = $1 AND status IN ('active', 'suspended')";
+        let status = if is_active {
+            OrgStatus::Active
+        } else {
+            OrgStatus::Suspended
+        };
+        let done = on_change!(self, |db| sqlx::query(SQL)
+            .bind(id.as_str())
+            .bind(status.as_str())
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(done > 0)
+    }
+
+    /// Sets the telephone number that receives the codes of the organization's administrator.
+    pub async fn set_admin_phone(&self, id: &OrgId, phone: &str) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE organizations SET admin_phone = $2 WHERE id = $1";
+        on_change!(self, |db| sqlx::query(SQL)
+            .bind(id.as_str())
+            .bind(phone)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(())
+    }
+
+    /// Sets whether recordings for the organization are transcribed.
+    pub async fn set_transcription(&self, id: &OrgId, enabled: bool) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE organizations SET transcribes = $2 WHERE id = $1";
+        on_change!(self, |db| sqlx::query(SQL)
+            .bind(id.as_str())
+            .bind(enabled)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(())
     }
 }

@@ -3,7 +3,8 @@
 use butt_dial_domain::{AgentId, OrgId, ProviderAccountId, clock::Timestamp};
 
 use crate::{
-    Store, StoreError,
+    Change, Store, StoreError,
+    change::on_change,
     column::text_column,
     engine::{on_reader, on_writer},
 };
@@ -72,81 +73,6 @@ macro_rules! select {
 }
 
 impl Store {
-    /// Stores an account. Fails with `Conflict` if the organization has registered this account of the vendor.
-    pub async fn create_provider_account(
-        &self,
-        account: &NewProviderAccount<'_>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const SQL: &str =
-            "INSERT INTO provider_accounts (id, org_id, agent_id, vendor, external_id, label, credentials,
-                version, status, is_subaccount, checked_at, created_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $10, $8, $9, $9, $9)";
-        on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(account.id.as_str())
-                .bind(account.org.as_str())
-                .bind(account.agent.map(AgentId::as_str))
-                .bind(account.vendor)
-                .bind(account.external_id)
-                .bind(account.label)
-                .bind(account.credentials)
-                .bind(account.is_subaccount)
-                .bind(now)
-                .bind(<&str>::from(account.status))
-                .execute(db)
-                .await
-                .map(drop)
-        })?;
-        Ok(())
-    }
-
-    /// Replaces the credentials, if the account still has the version that the caller read. Returns whether it had.
-    pub async fn replace_credentials(
-        &self,
-        id: &ProviderAccountId,
-        version: i64,
-        credentials: &[u8],
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE provider_accounts SET credentials = $3, version = version + 1, status = 'active',
-            failure = NULL, checked_at = $4, updated_at = $4 WHERE id = $1 AND version = $2";
-        let done = on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(id.as_str())
-                .bind(version)
-                .bind(credentials)
-                .bind(now)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected())
-        })?;
-        Ok(done == 1)
-    }
-
-    /// Sets the status of an account, with the reason of a failure. Returns whether it changed.
-    pub async fn set_account_status(
-        &self,
-        id: &ProviderAccountId,
-        status: AccountStatus,
-        failure: Option<&str>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE provider_accounts SET status = $2, failure = $3, checked_at = $4, updated_at = $4,
-            version = version + 1 WHERE id = $1 AND status <> $2 AND status <> 'closed'";
-        let done = on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(id.as_str())
-                .bind(<&str>::from(status))
-                .bind(failure)
-                .bind(now)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected())
-        })?;
-        Ok(done == 1)
-    }
-
     /// Notes that the vendor accepts the account. Returns whether it was failing.
     pub async fn note_working_account(&self, id: &ProviderAccountId, now: Timestamp) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE provider_accounts SET status = 'active', failure = NULL, checked_at = $2,
@@ -155,23 +81,6 @@ impl Store {
             sqlx::query(SQL)
                 .bind(id.as_str())
                 .bind(now)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected())
-        })?;
-        Ok(done == 1)
-    }
-
-    /// Deletes an account without senders, orders and registrations. Returns whether it did.
-    pub async fn delete_provider_account(&self, org: &OrgId, id: &ProviderAccountId) -> Result<bool, StoreError> {
-        const SQL: &str = "DELETE FROM provider_accounts WHERE org_id = $1 AND id = $2
-            AND NOT EXISTS (SELECT 1 FROM channels WHERE account_id = $2)
-            AND NOT EXISTS (SELECT 1 FROM sender_orders WHERE account_id = $2)
-            AND NOT EXISTS (SELECT 1 FROM number_registrations WHERE account_id = $2)";
-        let done = on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(org.as_str())
-                .bind(id.as_str())
                 .execute(db)
                 .await
                 .map(|done| done.rows_affected())
@@ -239,5 +148,99 @@ impl Store {
             .bind(external_id)
             .fetch_all(db)
             .await)?)
+    }
+}
+
+impl Change {
+    /// Stores an account. Fails with `Conflict` if the organization has registered this account of the vendor.
+    pub async fn create_provider_account(
+        &self,
+        account: &NewProviderAccount<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str =
+            "INSERT INTO provider_accounts (id, org_id, agent_id, vendor, external_id, label, credentials,
+                version, status, is_subaccount, checked_at, created_at, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $10, $8, $9, $9, $9)";
+        on_change!(self, |db| {
+            sqlx::query(SQL)
+                .bind(account.id.as_str())
+                .bind(account.org.as_str())
+                .bind(account.agent.map(AgentId::as_str))
+                .bind(account.vendor)
+                .bind(account.external_id)
+                .bind(account.label)
+                .bind(account.credentials)
+                .bind(account.is_subaccount)
+                .bind(now)
+                .bind(<&str>::from(account.status))
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(())
+    }
+
+    /// Replaces the credentials, if the account still has the version that the caller read. Returns whether it had.
+    pub async fn replace_credentials(
+        &self,
+        id: &ProviderAccountId,
+        version: i64,
+        credentials: &[u8],
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE provider_accounts SET credentials = $3, version = version + 1, status = 'active',
+            failure = NULL, checked_at = $4, updated_at = $4 WHERE id = $1 AND version = $2";
+        let done = on_change!(self, |db| {
+            sqlx::query(SQL)
+                .bind(id.as_str())
+                .bind(version)
+                .bind(credentials)
+                .bind(now)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(done == 1)
+    }
+
+    /// Sets the status of an account, with the reason of a failure. Returns whether it changed.
+    pub async fn set_account_status(
+        &self,
+        id: &ProviderAccountId,
+        status: AccountStatus,
+        failure: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE provider_accounts SET status = $2, failure = $3, checked_at = $4, updated_at = $4,
+            version = version + 1 WHERE id = $1 AND status <> $2 AND status <> 'closed'";
+        let done = on_change!(self, |db| {
+            sqlx::query(SQL)
+                .bind(id.as_str())
+                .bind(<&str>::from(status))
+                .bind(failure)
+                .bind(now)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(done == 1)
+    }
+
+    /// Deletes an account without senders, orders and registrations. Returns whether it did.
+    pub async fn delete_provider_account(&self, org: &OrgId, id: &ProviderAccountId) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM provider_accounts WHERE org_id = $1 AND id = $2
+            AND NOT EXISTS (SELECT 1 FROM channels WHERE account_id = $2)
+            AND NOT EXISTS (SELECT 1 FROM sender_orders WHERE account_id = $2)
+            AND NOT EXISTS (SELECT 1 FROM number_registrations WHERE account_id = $2)";
+        let done = on_change!(self, |db| {
+            sqlx::query(SQL)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(done == 1)
     }
 }

@@ -4,7 +4,8 @@ use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp};
 use sqlx::types::Json;
 
 use crate::{
-    Store, StoreError,
+    Change, Store, StoreError,
+    change::on_change,
     engine::{Sql, on_reader, on_writer},
     inbound::json,
 };
@@ -296,7 +297,9 @@ impl Store {
         })?;
         Ok(done > 0)
     }
+}
 
+impl Change {
     /// Blocks or unblocks each direction of a channel; `None` leaves it unchanged. Returns false when the agent has no such
     /// channel.
     pub async fn set_channel_block(
@@ -308,7 +311,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE channels SET blocks_inbound = coalesce($3, blocks_inbound),
             blocks_outbound = coalesce($4, blocks_outbound) WHERE agent_id = $1 AND channel = $2";
-        let done = on_writer!(self, |db| {
+        let done = on_change!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(channel.as_str())

@@ -4,7 +4,8 @@
 use butt_dial_domain::{OrgId, clock::Timestamp};
 
 use crate::{
-    NewNotice, NewOneTimeToken, NewToken, OneTimeKind, OrgMode, Organization, Role, Store, StoreError, account_notices,
+    Change, NewNotice, NewOneTimeToken, NewToken, OneTimeKind, OrgMode, Organization, Role, Store, StoreError,
+    account_notices,
     engine::{in_tx, on_reader, with_timeout},
     memberships, one_time_tokens, tokens,
 };
@@ -114,6 +115,16 @@ impl Store {
             .await)?)
     }
 
+    /// Lists pending organizations that expired before this time. At most 100.
+    pub async fn list_expired_organizations(&self, before: Timestamp) -> Result<Vec<OrgId>, StoreError> {
+        const SQL: &str = "SELECT id FROM organizations WHERE expires_at < $1 AND status = 'pending'
+            ORDER BY expires_at LIMIT 100";
+        let ids: Vec<String> = on_reader!(self, |db| sqlx::query_scalar(SQL).bind(before).fetch_all(db).await)?;
+        Ok(ids.into_iter().map(OrgId::from).collect())
+    }
+}
+
+impl Change {
     /// Takes a step of a registration. Returns false, and changes nothing, when the one-time token is used or has expired, or when
     /// the organization is not pending.
     pub async fn take_registration_step(
@@ -178,7 +189,7 @@ impl Store {
                     }
                 }
             }
-            tx.commit().await?;
+            self.commit(tx).await?;
             Ok(true)
         })
         .await
@@ -202,17 +213,12 @@ impl Store {
                 .execute(db)
                 .await
                 .map(drop)?);
-            tx.commit().await?;
+            match done {
+                0 => tx.commit().await?,
+                _ => self.commit(tx).await?,
+            }
             Ok(done > 0)
         })
         .await
-    }
-
-    /// Lists pending organizations that expired before this time. At most 100.
-    pub async fn list_expired_organizations(&self, before: Timestamp) -> Result<Vec<OrgId>, StoreError> {
-        const SQL: &str = "SELECT id FROM organizations WHERE expires_at < $1 AND status = 'pending'
-            ORDER BY expires_at LIMIT 100";
-        let ids: Vec<String> = on_reader!(self, |db| sqlx::query_scalar(SQL).bind(before).fetch_all(db).await)?;
-        Ok(ids.into_iter().map(OrgId::from).collect())
     }
 }

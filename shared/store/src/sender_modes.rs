@@ -5,10 +5,7 @@ use butt_dial_domain::{
     senders::{IdentityMode, IsolationMode},
 };
 
-use crate::{
-    Store, StoreError,
-    engine::{on_reader, on_writer},
-};
+use crate::{Change, Store, StoreError, change::on_change, engine::on_reader};
 
 /// The identity of the agents of an organization, and the accounts that it uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,33 +32,6 @@ impl Store {
         })
     }
 
-    /// Sets the modes of an organization. `None` leaves a mode as it is.
-    pub async fn set_sender_modes(&self, org: &OrgId, modes: SenderModes) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE organizations SET identity_mode = coalesce($2, identity_mode),
-            isolation_mode = coalesce($3, isolation_mode) WHERE id = $1";
-        on_writer!(self, |db| sqlx::query(SQL)
-            .bind(org.as_str())
-            .bind(modes.identity.map(<&str>::from))
-            .bind(modes.isolation.map(<&str>::from))
-            .execute(db)
-            .await
-            .map(drop))?;
-        Ok(())
-    }
-
-    /// Sets who an agent of the organization sends as.
-    pub async fn set_agent_identity(&self, org: &OrgId, agent: &AgentId, mode: IdentityMode) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE agents SET identity_mode = $3 WHERE org_id = $1 AND id = $2";
-        on_writer!(self, |db| sqlx::query(SQL)
-            .bind(org.as_str())
-            .bind(agent.as_str())
-            .bind(<&str>::from(mode))
-            .execute(db)
-            .await
-            .map(drop))?;
-        Ok(())
-    }
-
     /// Returns how many agents the organization has, and how many it may have. `None`: no limit.
     pub async fn find_agent_quota(&self, org: &OrgId) -> Result<(u32, Option<u32>), StoreError> {
         const SQL: &str =
@@ -74,16 +44,45 @@ impl Store {
         let number = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
         Ok((number(count), max.map(number)))
     }
+}
+
+impl Change {
+    /// Sets the modes of an organization. `None` leaves a mode as it is.
+    pub async fn set_sender_modes(&self, org: &OrgId, modes: SenderModes) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE organizations SET identity_mode = coalesce($2, identity_mode),
+            isolation_mode = coalesce($3, isolation_mode) WHERE id = $1";
+        on_change!(self, |db| sqlx::query(SQL)
+            .bind(org.as_str())
+            .bind(modes.identity.map(<&str>::from))
+            .bind(modes.isolation.map(<&str>::from))
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(())
+    }
+
+    /// Sets who an agent of the organization sends as.
+    pub async fn set_agent_identity(&self, org: &OrgId, agent: &AgentId, mode: IdentityMode) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE agents SET identity_mode = $3 WHERE org_id = $1 AND id = $2";
+        on_change!(self, |db| sqlx::query(SQL)
+            .bind(org.as_str())
+            .bind(agent.as_str())
+            .bind(<&str>::from(mode))
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(())
+    }
 
     /// Sets how many agents the organization may have.
     pub async fn set_agent_quota(&self, org: &OrgId, max: u32) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE organizations SET max_agents = $2 WHERE id = $1";
-        on_writer!(self, |db| sqlx::query(SQL)
+        on_change!(self, |db| sqlx::query(SQL)
             .bind(org.as_str())
             .bind(i64::from(max))
             .execute(db)
             .await
-            .map(drop))?;
+            .map(|done| done.rows_affected()))?;
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, ProviderAccountId, clock::Timestamp, senders::Candidate};
 
 use crate::{
-    Store, StoreError,
+    Change, Store, StoreError,
     engine::{in_tx, on_reader, on_writer, with_timeout},
 };
 
@@ -21,35 +21,6 @@ struct CandidateRow {
 }
 
 impl Store {
-    /// Gives a sender of the pool to an agent, with the bindings that it has. Returns false if it is not in the pool.
-    pub async fn assign_pooled_sender(&self, org: &OrgId, id: &ChannelId, agent: &AgentId) -> Result<bool, StoreError> {
-        const ASSIGN: &str = "UPDATE channels SET agent_id = $3,
-                is_primary = NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = channels.channel
-                    AND c.is_primary)
-            WHERE org_id = $1 AND id = $2 AND agent_id IS NULL AND released_at IS NULL";
-        const UNBIND: &str = "DELETE FROM sender_bindings WHERE channel_id = $1";
-        with_timeout(async {
-            let mut tx = self.begin().await?;
-            let assigned = in_tx!(&mut tx, |db| sqlx::query(ASSIGN)
-                .bind(org.as_str())
-                .bind(id.as_str())
-                .bind(agent.as_str())
-                .execute(db)
-                .await?
-                .rows_affected());
-            in_tx!(&mut tx, |db| sqlx::query(UNBIND)
-                .bind(id.as_str())
-                .execute(db)
-                .await
-                .map(drop))?;
-            if assigned == 1 {
-                tx.commit().await?;
-            }
-            Ok(assigned == 1)
-        })
-        .await
-    }
-
     /// Lists the organization's pool on a channel, with the agent that each sender serves for the contact. Bindings that were
     /// last used before `expired` do not count.
     pub async fn list_pool(
@@ -123,5 +94,36 @@ impl Store {
             .await
             .map(|done| done.rows_affected()))?;
         Ok(done == 1)
+    }
+}
+
+impl Change {
+    /// Gives a sender of the pool to an agent, with the bindings that it has. Returns false if it is not in the pool.
+    pub async fn assign_pooled_sender(&self, org: &OrgId, id: &ChannelId, agent: &AgentId) -> Result<bool, StoreError> {
+        const ASSIGN: &str = "UPDATE channels SET agent_id = $3,
+                is_primary = NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = channels.channel
+                    AND c.is_primary)
+            WHERE org_id = $1 AND id = $2 AND agent_id IS NULL AND released_at IS NULL";
+        const UNBIND: &str = "DELETE FROM sender_bindings WHERE channel_id = $1";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let assigned = in_tx!(&mut tx, |db| sqlx::query(ASSIGN)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .bind(agent.as_str())
+                .execute(db)
+                .await?
+                .rows_affected());
+            in_tx!(&mut tx, |db| sqlx::query(UNBIND)
+                .bind(id.as_str())
+                .execute(db)
+                .await
+                .map(drop))?;
+            if assigned == 1 {
+                self.commit(tx).await?;
+            }
+            Ok(assigned == 1)
+        })
+        .await
     }
 }

@@ -3,59 +3,13 @@
 use butt_dial_domain::{AgentId, ChannelId, OrgId, clock::Timestamp};
 
 use crate::{
-    Sender, Store, StoreError,
+    Change, Sender, Store, StoreError,
+    change::on_change,
     engine::{in_tx, on_reader, on_writer, with_timeout},
     senders::{SenderRow, select_senders},
 };
 
 impl Store {
-    /// Takes senders out of use: no route and no agent has them any more. Their addresses stay reserved for the organization
-    /// until they are deleted. Returns how many were in use.
-    pub async fn release_senders(&self, org: &OrgId, ids: &[ChannelId], now: Timestamp) -> Result<u64, StoreError> {
-        const RELEASE: &str = "UPDATE channels SET released_at = $3, is_primary = FALSE
-            WHERE org_id = $1 AND id = $2 AND released_at IS NULL";
-        with_timeout(async {
-            let mut tx = self.begin().await?;
-            let mut released = 0;
-            for id in ids {
-                released += in_tx!(&mut tx, |db| sqlx::query(RELEASE)
-                    .bind(org.as_str())
-                    .bind(id.as_str())
-                    .bind(now)
-                    .execute(db)
-                    .await?
-                    .rows_affected());
-            }
-            tx.commit().await?;
-            Ok(released)
-        })
-        .await
-    }
-
-    /// Gives a sender that was released after `held_since` to an agent of the organization, or to the pool. Returns false if it
-    /// is in use, its hold has ended, or it is gone.
-    pub async fn take_back_sender(
-        &self,
-        org: &OrgId,
-        id: &ChannelId,
-        agent: Option<&AgentId>,
-        held_since: Timestamp,
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE channels SET released_at = NULL, status = 'active', agent_id = $3,
-                is_primary = NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = channels.channel
-                    AND c.is_primary)
-            WHERE org_id = $1 AND id = $2 AND released_at > $4";
-        let done = on_writer!(self, |db| sqlx::query(SQL)
-            .bind(org.as_str())
-            .bind(id.as_str())
-            .bind(agent.map(AgentId::as_str))
-            .bind(held_since)
-            .execute(db)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(done == 1)
-    }
-
     /// Takes all senders of an organization out of use since `since`, and lists them, in pages.
     pub async fn release_organization(
         &self,
@@ -134,5 +88,56 @@ impl Store {
             Ok(deleted == 1)
         })
         .await
+    }
+}
+
+impl Change {
+    /// Takes senders out of use: no route and no agent has them any more. Their addresses stay reserved for the organization
+    /// until they are deleted. Returns how many were in use.
+    pub async fn release_senders(&self, org: &OrgId, ids: &[ChannelId], now: Timestamp) -> Result<u64, StoreError> {
+        const RELEASE: &str = "UPDATE channels SET released_at = $3, is_primary = FALSE
+            WHERE org_id = $1 AND id = $2 AND released_at IS NULL";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let mut released = 0;
+            for id in ids {
+                released += in_tx!(&mut tx, |db| sqlx::query(RELEASE)
+                    .bind(org.as_str())
+                    .bind(id.as_str())
+                    .bind(now)
+                    .execute(db)
+                    .await?
+                    .rows_affected());
+            }
+            if released > 0 {
+                self.commit(tx).await?;
+            }
+            Ok(released)
+        })
+        .await
+    }
+
+    /// Gives a sender that was released after `held_since` to an agent of the organization, or to the pool. Returns false if it
+    /// is in use, its hold has ended, or it is gone.
+    pub async fn take_back_sender(
+        &self,
+        org: &OrgId,
+        id: &ChannelId,
+        agent: Option<&AgentId>,
+        held_since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE channels SET released_at = NULL, status = 'active', agent_id = $3,
+                is_primary = NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = channels.channel
+                    AND c.is_primary)
+            WHERE org_id = $1 AND id = $2 AND released_at > $4";
+        let done = on_change!(self, |db| sqlx::query(SQL)
+            .bind(org.as_str())
+            .bind(id.as_str())
+            .bind(agent.map(AgentId::as_str))
+            .bind(held_since)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(done == 1)
     }
 }

@@ -4,7 +4,7 @@ use butt_dial_domain::{AgentId, Channel, ChannelId, Micros, OrgId, ProviderAccou
 use chrono::Months;
 
 use crate::{
-    Store, StoreError,
+    AuditEntry, Change, Store, StoreError,
     column::text_column,
     engine::{Sql, in_tx, on_reader, on_writer, with_timeout},
 };
@@ -142,57 +142,6 @@ macro_rules! select_senders {
 pub(crate) use select_senders;
 
 impl Store {
-    /// Stores senders, all or none. The first sender of an agent on a channel becomes its primary one. Fails with `Conflict`
-    /// if an address has an owner.
-    pub async fn create_senders(
-        &self,
-        senders: &[NewSender<'_>],
-        now: Timestamp,
-    ) -> Result<Vec<ChannelId>, StoreError> {
-        // The first month is charged with the purchase.
-        let first_month_end = now.checked_add_months(Months::new(1));
-        const SQL: &str =
-            "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, label, account_id,
-                number_id, country, monthly_price, registration_id, registration, rent_paid_until,
-                us_registration, is_primary)
-            VALUES ($1, $2, $3, $4, $5, $12, $6, $7, $8, $9, $10, $11, $13, $14, $15, $16,
-                NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = $4 AND c.is_primary))";
-        with_timeout(async {
-            let mut tx = self.begin().await?;
-            let mut ids = Vec::with_capacity(senders.len());
-            for sender in senders {
-                let id = ChannelId::generate();
-                in_tx!(&mut tx, |db| sqlx::query(SQL)
-                    .bind(id.as_str())
-                    .bind(sender.org.as_str())
-                    .bind(sender.agent.map(AgentId::as_str))
-                    .bind(sender.channel.as_str())
-                    .bind(sender.address)
-                    .bind(now)
-                    .bind(sender.label)
-                    .bind(sender.account.map(ProviderAccountId::as_str))
-                    .bind(sender.number_id)
-                    .bind(sender.country)
-                    .bind(sender.monthly_price)
-                    .bind(match sender.registration {
-                        None | Some((_, Registration::Done)) => "active",
-                        Some(_) => "paused",
-                    })
-                    .bind(sender.registration.map(|(id, _)| id))
-                    .bind(sender.registration.map(|(_, registration)| <&str>::from(registration)))
-                    .bind(sender.monthly_price.and(first_month_end))
-                    .bind(sender.needs_us_registration().then_some("needed"))
-                    .execute(db)
-                    .await
-                    .map(drop))?;
-                ids.push(id);
-            }
-            tx.commit().await?;
-            Ok(ids)
-        })
-        .await
-    }
-
     /// Lists the senders of an agent, or of the pool without one, released ones left out, oldest first.
     pub async fn list_senders(&self, org: &OrgId, agent: Option<&AgentId>) -> Result<Vec<Sender>, StoreError> {
         const SQL: Sql = Sql {
@@ -232,48 +181,6 @@ impl Store {
             .fetch_all(db)
             .await)?;
         rows.into_iter().map(Sender::try_from).collect()
-    }
-
-    /// Changes senders of the organization: those with the address of `id`, because one number carries texts and calls. A new
-    /// primary sender replaces the former one. Returns whether the sender exists.
-    pub async fn change_sender(
-        &self,
-        org: &OrgId,
-        sender: &Sender,
-        change: SenderChange<'_>,
-    ) -> Result<bool, StoreError> {
-        const DEMOTE: &str = "UPDATE channels SET is_primary = FALSE WHERE org_id = $1 AND is_primary AND agent_id = $2
-            AND channel IN (SELECT c.channel FROM channels c WHERE c.org_id = $1 AND c.address = $3 AND c.released_at IS NULL)";
-        const CHANGE: &str = "UPDATE channels SET label = coalesce($3, label), status = coalesce($4, status),
-                is_primary = CASE WHEN $5 IS NULL THEN is_primary ELSE $5 END
-            WHERE org_id = $1 AND address = $2 AND released_at IS NULL
-                AND (channel = $6 OR (channel IN ('sms', 'voice') AND $6 IN ('sms', 'voice')))";
-        let status = change.paused.map(|paused| if paused { "paused" } else { "active" });
-        with_timeout(async {
-            let mut tx = self.begin().await?;
-            if change.primary == Some(true) {
-                in_tx!(&mut tx, |db| sqlx::query(DEMOTE)
-                    .bind(org.as_str())
-                    .bind(sender.agent.as_ref().map(AgentId::as_str))
-                    .bind(&sender.address)
-                    .execute(db)
-                    .await
-                    .map(drop))?;
-            }
-            let changed = in_tx!(&mut tx, |db| sqlx::query(CHANGE)
-                .bind(org.as_str())
-                .bind(&sender.address)
-                .bind(change.label)
-                .bind(status)
-                .bind(change.primary)
-                .bind(sender.channel.as_str())
-                .execute(db)
-                .await?
-                .rows_affected());
-            tx.commit().await?;
-            Ok(changed > 0)
-        })
-        .await
     }
 
     /// Returns what a bought number costs each month.
@@ -338,5 +245,108 @@ impl Store {
             .fetch_optional(db)
             .await)?;
         Ok(found.flatten().map(ProviderAccountId::from))
+    }
+}
+
+impl Change {
+    /// Stores senders, all or none. The first sender of an agent on a channel becomes its primary one. Fails with `Conflict`
+    /// if an address has an owner.
+    pub async fn create_senders(
+        &self,
+        senders: &[NewSender<'_>],
+        now: Timestamp,
+    ) -> Result<Vec<ChannelId>, StoreError> {
+        // The first month is charged with the purchase.
+        let first_month_end = now.checked_add_months(Months::new(1));
+        const SQL: &str =
+            "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, label, account_id,
+                number_id, country, monthly_price, registration_id, registration, rent_paid_until,
+                us_registration, is_primary)
+            VALUES ($1, $2, $3, $4, $5, $12, $6, $7, $8, $9, $10, $11, $13, $14, $15, $16,
+                NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = $4 AND c.is_primary))";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let mut ids = Vec::with_capacity(senders.len());
+            for sender in senders {
+                let id = ChannelId::generate();
+                in_tx!(&mut tx, |db| sqlx::query(SQL)
+                    .bind(id.as_str())
+                    .bind(sender.org.as_str())
+                    .bind(sender.agent.map(AgentId::as_str))
+                    .bind(sender.channel.as_str())
+                    .bind(sender.address)
+                    .bind(now)
+                    .bind(sender.label)
+                    .bind(sender.account.map(ProviderAccountId::as_str))
+                    .bind(sender.number_id)
+                    .bind(sender.country)
+                    .bind(sender.monthly_price)
+                    .bind(match sender.registration {
+                        None | Some((_, Registration::Done)) => "active",
+                        Some(_) => "paused",
+                    })
+                    .bind(sender.registration.map(|(id, _)| id))
+                    .bind(sender.registration.map(|(_, registration)| <&str>::from(registration)))
+                    .bind(sender.monthly_price.and(first_month_end))
+                    .bind(sender.needs_us_registration().then_some("needed"))
+                    .execute(db)
+                    .await
+                    .map(drop))?;
+                ids.push(id);
+            }
+            let name = |entry: &mut AuditEntry| {
+                entry.note("senders", ids.iter().map(ChannelId::as_str).collect::<Vec<_>>());
+                if let Some(first) = ids.first().filter(|_| entry.target.is_empty()) {
+                    entry.target = first.to_string();
+                }
+            };
+            self.commit_with(tx, name).await?;
+            Ok(ids)
+        })
+        .await
+    }
+
+    /// Changes senders of the organization: those with the address of `id`, because one number carries texts and calls. A new
+    /// primary sender replaces the former one. Returns whether the sender exists.
+    pub async fn change_sender(
+        &self,
+        org: &OrgId,
+        sender: &Sender,
+        change: SenderChange<'_>,
+    ) -> Result<bool, StoreError> {
+        const DEMOTE: &str = "UPDATE channels SET is_primary = FALSE WHERE org_id = $1 AND is_primary AND agent_id = $2
+            AND channel IN (SELECT c.channel FROM channels c WHERE c.org_id = $1 AND c.address = $3 AND c.released_at IS NULL)";
+        const CHANGE: &str = "UPDATE channels SET label = coalesce($3, label), status = coalesce($4, status),
+                is_primary = CASE WHEN $5 IS NULL THEN is_primary ELSE $5 END
+            WHERE org_id = $1 AND address = $2 AND released_at IS NULL
+                AND (channel = $6 OR (channel IN ('sms', 'voice') AND $6 IN ('sms', 'voice')))";
+        let status = change.paused.map(|paused| if paused { "paused" } else { "active" });
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            if change.primary == Some(true) {
+                in_tx!(&mut tx, |db| sqlx::query(DEMOTE)
+                    .bind(org.as_str())
+                    .bind(sender.agent.as_ref().map(AgentId::as_str))
+                    .bind(&sender.address)
+                    .execute(db)
+                    .await
+                    .map(drop))?;
+            }
+            let changed = in_tx!(&mut tx, |db| sqlx::query(CHANGE)
+                .bind(org.as_str())
+                .bind(&sender.address)
+                .bind(change.label)
+                .bind(status)
+                .bind(change.primary)
+                .bind(sender.channel.as_str())
+                .execute(db)
+                .await?
+                .rows_affected());
+            if changed > 0 {
+                self.commit(tx).await?;
+            }
+            Ok(changed > 0)
+        })
+        .await
     }
 }

@@ -4,7 +4,7 @@
 use butt_dial_domain::{Micros, OrgId, clock::Timestamp};
 
 use crate::{
-    Store, StoreError,
+    Change, Store, StoreError,
     charges::{TOTAL, task_scope},
     engine::{in_tx, on_reader, with_timeout},
 };
@@ -40,6 +40,34 @@ impl TaskRow {
 }
 
 impl Store {
+    /// Finds a task. `None`: nothing was charged to it, and it has never had a budget.
+    pub async fn find_task(&self, org: &OrgId, task: &str) -> Result<Option<TaskSpend>, StoreError> {
+        const SQL: &str = "SELECT s.scope, s.held, s.settled, l.max_spend FROM spend s
+            LEFT JOIN limits l ON l.scope = s.scope WHERE s.scope = $1 AND s.period = $2";
+        let row: Option<TaskRow> = on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(task_scope(org.as_str(), task))
+            .bind(TOTAL)
+            .fetch_optional(db)
+            .await)?;
+        Ok(row.and_then(|row| row.read(org)))
+    }
+
+    /// Lists the tasks of an organization in the order of their ids, after the given one.
+    pub async fn list_tasks(&self, org: &OrgId, after: Option<&str>, limit: u32) -> Result<Vec<TaskSpend>, StoreError> {
+        const SQL: &str = "SELECT s.scope, s.held, s.settled, l.max_spend FROM spend s
+            LEFT JOIN limits l ON l.scope = s.scope WHERE s.task_org_id = $1 AND s.scope > $2 ORDER BY s.scope LIMIT $3";
+        let after = after.map(|after| task_scope(org.as_str(), after));
+        let rows: Vec<TaskRow> = on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(org.as_str())
+            .bind(after.as_deref().unwrap_or_default())
+            .bind(i64::from(limit))
+            .fetch_all(db)
+            .await)?;
+        Ok(rows.into_iter().filter_map(|row| row.read(org)).collect())
+    }
+}
+
+impl Change {
     /// Sets the budget of a task for its whole life. `None` removes it.
     pub async fn set_task_limit(
         &self,
@@ -69,34 +97,8 @@ impl Store {
                     .execute(&mut *db)
                     .await?;
             });
-            Ok(tx.commit().await?)
+            self.commit(tx).await
         })
         .await
-    }
-
-    /// Finds a task. `None`: nothing was charged to it, and it has never had a budget.
-    pub async fn find_task(&self, org: &OrgId, task: &str) -> Result<Option<TaskSpend>, StoreError> {
-        const SQL: &str = "SELECT s.scope, s.held, s.settled, l.max_spend FROM spend s
-            LEFT JOIN limits l ON l.scope = s.scope WHERE s.scope = $1 AND s.period = $2";
-        let row: Option<TaskRow> = on_reader!(self, |db| sqlx::query_as(SQL)
-            .bind(task_scope(org.as_str(), task))
-            .bind(TOTAL)
-            .fetch_optional(db)
-            .await)?;
-        Ok(row.and_then(|row| row.read(org)))
-    }
-
-    /// Lists the tasks of an organization in the order of their ids, after the given one.
-    pub async fn list_tasks(&self, org: &OrgId, after: Option<&str>, limit: u32) -> Result<Vec<TaskSpend>, StoreError> {
-        const SQL: &str = "SELECT s.scope, s.held, s.settled, l.max_spend FROM spend s
-            LEFT JOIN limits l ON l.scope = s.scope WHERE s.task_org_id = $1 AND s.scope > $2 ORDER BY s.scope LIMIT $3";
-        let after = after.map(|after| task_scope(org.as_str(), after));
-        let rows: Vec<TaskRow> = on_reader!(self, |db| sqlx::query_as(SQL)
-            .bind(org.as_str())
-            .bind(after.as_deref().unwrap_or_default())
-            .bind(i64::from(limit))
-            .fetch_all(db)
-            .await)?;
-        Ok(rows.into_iter().filter_map(|row| row.read(org)).collect())
     }
 }

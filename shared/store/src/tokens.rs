@@ -6,7 +6,8 @@ use butt_dial_domain::{AgentId, Grants, OrgId, Principal, Restriction, Scope, To
 use serde_json::json;
 
 use crate::{
-    OrgStatus, Store, StoreError,
+    Change, OrgStatus, Store, StoreError,
+    change::on_change,
     engine::{Sql, Tx, in_tx, on_reader, on_writer, with_timeout},
 };
 
@@ -155,67 +156,11 @@ pub enum ReplacedTokens<'a> {
     One(&'a TokenId),
     /// The organization's team tokens without a label.
     UnlabelledTeam,
+    /// All tokens of this agent.
+    OfAgent(&'a AgentId),
 }
 
 impl Store {
-    /// Stores a token.
-    pub async fn create_token(&self, token: &NewToken<'_>, now: Timestamp) -> Result<(), StoreError> {
-        with_timeout(async {
-            let mut tx = self.begin().await?;
-            insert_in(&mut tx, token, now).await?;
-            tx.commit().await?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Stores a token, and ends the ones that it replaces at `ends_at`, both or neither. Returns how many it has replaced. A
-    /// single token must be valid until `ends_at`: otherwise another caller has replaced it, and nothing is stored.
-    pub async fn replace_tokens(
-        &self,
-        new: &NewToken<'_>,
-        replaced: ReplacedTokens<'_>,
-        ends_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        const REVOKE_ONE: &str =
-            "UPDATE tokens SET revoked_at = $3 WHERE id = $2 AND org_id = $1 AND revoked_at IS NULL
-            AND (expires_at IS NULL OR expires_at > $3)";
-        const EXPIRE_ONE: &str =
-            "UPDATE tokens SET expires_at = $3 WHERE id = $2 AND org_id = $1 AND revoked_at IS NULL
-            AND (expires_at IS NULL OR expires_at > $3)";
-        const REVOKE_TEAM: &str = "UPDATE tokens SET revoked_at = $2
-            WHERE org_id = $1 AND agent_id IS NULL AND label IS NULL AND revoked_at IS NULL";
-        let org = new.org.map(OrgId::as_str);
-        with_timeout(async {
-            let mut tx = self.begin().await?;
-            let count = match replaced {
-                ReplacedTokens::One(id) => {
-                    let sql = if ends_at <= now { REVOKE_ONE } else { EXPIRE_ONE };
-                    in_tx!(&mut tx, |db| sqlx::query(sql)
-                        .bind(org)
-                        .bind(id.as_str())
-                        .bind(ends_at)
-                        .execute(db)
-                        .await?
-                        .rows_affected())
-                }
-                ReplacedTokens::UnlabelledTeam => in_tx!(&mut tx, |db| sqlx::query(REVOKE_TEAM)
-                    .bind(org)
-                    .bind(ends_at)
-                    .execute(db)
-                    .await?
-                    .rows_affected()),
-            };
-            if count > 0 || matches!(replaced, ReplacedTokens::UnlabelledTeam) {
-                insert_in(&mut tx, new, now).await?;
-                tx.commit().await?;
-            }
-            Ok(count)
-        })
-        .await
-    }
-
     /// Finds the token with this hash, also a revoked or expired one: the guard distinguishes them.
     pub async fn find_token(&self, hash: &str) -> Result<Option<Token>, StoreError> {
         const SQL: &str =
@@ -252,37 +197,6 @@ impl Store {
         row.map(Token::try_from).transpose()
     }
 
-    /// Revokes a team token of the organization. Returns false when there is no such token or it is revoked already.
-    pub async fn revoke_team_token(&self, org: &OrgId, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE tokens SET revoked_at = $3
-            WHERE id = $2 AND org_id = $1 AND agent_id IS NULL AND revoked_at IS NULL";
-        Ok(on_writer!(self, |db| {
-            let result = sqlx::query(SQL)
-                .bind(org.as_str())
-                .bind(id.as_str())
-                .bind(now)
-                .execute(db)
-                .await;
-            result.map(|done| done.rows_affected())
-        })? > 0)
-    }
-
-    /// Lets a team token expire at `at`, unless it expires earlier.
-    pub async fn expire_team_token(&self, org: &OrgId, id: &TokenId, at: Timestamp) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE tokens SET expires_at = $3
-            WHERE id = $2 AND org_id = $1 AND agent_id IS NULL AND (expires_at IS NULL OR expires_at > $3)";
-        on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(org.as_str())
-                .bind(id.as_str())
-                .bind(at)
-                .execute(db)
-                .await
-                .map(drop)
-        })?;
-        Ok(())
-    }
-
     /// Lists the agents with tokens that were revoked or that expired between the two times, and when.
     pub async fn list_ended_tokens(
         &self,
@@ -299,30 +213,6 @@ impl Store {
             .fetch_all(db)
             .await)?;
         Ok(rows.into_iter().map(|(agent, at)| (AgentId::from(agent), at)).collect())
-    }
-
-    /// Revokes all tokens of the agent, or all tokens of the organization without an agent when `agent` is `None`, except the
-    /// token `but`. Returns how many.
-    pub async fn revoke_tokens(
-        &self,
-        org: &OrgId,
-        agent: Option<&AgentId>,
-        but: Option<&TokenId>,
-        now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        const SQL: &str = "UPDATE tokens SET revoked_at = $3 WHERE org_id = $1 AND revoked_at IS NULL
-            AND ((CAST($2 AS TEXT) IS NULL AND agent_id IS NULL) OR agent_id = $2)
-            AND (CAST($4 AS TEXT) IS NULL OR id <> $4)";
-        Ok(on_writer!(self, |db| {
-            let result = sqlx::query(SQL)
-                .bind(org.as_str())
-                .bind(agent.map(AgentId::as_str))
-                .bind(now)
-                .bind(but.map(TokenId::as_str))
-                .execute(db)
-                .await;
-            result.map(|done| done.rows_affected())
-        })?)
     }
 
     /// Records when tokens were last used, and a hash of the address that used them, in one statement.
@@ -345,5 +235,136 @@ impl Store {
             .await
             .map(drop))?;
         Ok(())
+    }
+}
+
+impl Change {
+    /// Stores a token.
+    pub async fn create_token(&self, token: &NewToken<'_>, now: Timestamp) -> Result<(), StoreError> {
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            insert_in(&mut tx, token, now).await?;
+            self.commit(tx).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Stores a token, and ends the ones that it replaces at `ends_at`, both or neither. Returns how many it has replaced. A
+    /// single token must be valid until `ends_at`: otherwise another caller has replaced it, and nothing is stored.
+    pub async fn replace_tokens(
+        &self,
+        new: &NewToken<'_>,
+        replaced: ReplacedTokens<'_>,
+        ends_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        const REVOKE_ONE: &str =
+            "UPDATE tokens SET revoked_at = $3 WHERE id = $2 AND org_id = $1 AND revoked_at IS NULL
+            AND (expires_at IS NULL OR expires_at > $3)";
+        const EXPIRE_ONE: &str =
+            "UPDATE tokens SET expires_at = $3 WHERE id = $2 AND org_id = $1 AND revoked_at IS NULL
+            AND (expires_at IS NULL OR expires_at > $3)";
+        const REVOKE_AGENT: &str =
+            "UPDATE tokens SET revoked_at = $3 WHERE org_id = $1 AND agent_id = $2 AND revoked_at IS NULL";
+        const REVOKE_TEAM: &str = "UPDATE tokens SET revoked_at = $2
+            WHERE org_id = $1 AND agent_id IS NULL AND label IS NULL AND revoked_at IS NULL";
+        let org = new.org.map(OrgId::as_str);
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let may_be_none = !matches!(replaced, ReplacedTokens::One(_));
+            let count = match replaced {
+                ReplacedTokens::One(id) => {
+                    let sql = if ends_at <= now { REVOKE_ONE } else { EXPIRE_ONE };
+                    in_tx!(&mut tx, |db| sqlx::query(sql)
+                        .bind(org)
+                        .bind(id.as_str())
+                        .bind(ends_at)
+                        .execute(db)
+                        .await?
+                        .rows_affected())
+                }
+                ReplacedTokens::UnlabelledTeam => in_tx!(&mut tx, |db| sqlx::query(REVOKE_TEAM)
+                    .bind(org)
+                    .bind(ends_at)
+                    .execute(db)
+                    .await?
+                    .rows_affected()),
+                ReplacedTokens::OfAgent(agent) => in_tx!(&mut tx, |db| sqlx::query(REVOKE_AGENT)
+                    .bind(org)
+                    .bind(agent.as_str())
+                    .bind(ends_at)
+                    .execute(db)
+                    .await?
+                    .rows_affected()),
+            };
+            if count > 0 || may_be_none {
+                insert_in(&mut tx, new, now).await?;
+                self.commit_with(tx, |entry| entry.note("replaced", count)).await?;
+            }
+            Ok(count)
+        })
+        .await
+    }
+
+    /// Revokes a team token of the organization. Returns false when there is no such token or it is revoked already.
+    pub async fn revoke_team_token(&self, org: &OrgId, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE tokens SET revoked_at = $3
+            WHERE id = $2 AND org_id = $1 AND agent_id IS NULL AND revoked_at IS NULL";
+        Ok(on_change!(self, |db| {
+            let result = sqlx::query(SQL)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .bind(now)
+                .execute(db)
+                .await;
+            result.map(|done| done.rows_affected())
+        })? > 0)
+    }
+
+    /// Lets a team token expire at `at`, unless it expires earlier.
+    pub async fn expire_team_token(&self, org: &OrgId, id: &TokenId, at: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE tokens SET expires_at = $3
+            WHERE id = $2 AND org_id = $1 AND agent_id IS NULL AND (expires_at IS NULL OR expires_at > $3)";
+        on_change!(self, |db| {
+            sqlx::query(SQL)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .bind(at)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(())
+    }
+
+    /// Revokes all tokens of the agent, or all tokens of the organization without an agent when `agent` is `None`, except the
+    /// token `but`. Returns how many.
+    pub async fn revoke_tokens(
+        &self,
+        org: &OrgId,
+        agent: Option<&AgentId>,
+        but: Option<&TokenId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        const SQL: &str = "UPDATE tokens SET revoked_at = $3 WHERE org_id = $1 AND revoked_at IS NULL
+            AND ((CAST($2 AS TEXT) IS NULL AND agent_id IS NULL) OR agent_id = $2)
+            AND (CAST($4 AS TEXT) IS NULL OR id <> $4)";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let revoked = in_tx!(&mut tx, |db| sqlx::query(SQL)
+                .bind(org.as_str())
+                .bind(agent.map(AgentId::as_str))
+                .bind(now)
+                .bind(but.map(TokenId::as_str))
+                .execute(db)
+                .await?
+                .rows_affected());
+            if revoked > 0 {
+                self.commit_with(tx, |entry| entry.note("revoked", revoked)).await?;
+            }
+            Ok(revoked)
+        })
+        .await
     }
 }

@@ -3,10 +3,15 @@
 use butt_dial_accounts::{Addresses, Bootstrapped};
 use butt_dial_domain::{AgentId, Channel, Clock, OrgId, Scope, ids};
 use butt_dial_identity::token::{self, TokenRequest};
-use butt_dial_store::Store;
+use butt_dial_store::{AuditEntry, Store};
 use serde_json::json;
 
 use super::{Gateways, RequestExt};
+
+/// Returns the entry of a change that a test prepares.
+pub fn setup() -> AuditEntry {
+    AuditEntry::new(None, "system", "test.setup", "test", Clock::System.now())
+}
 
 /// An agent of an organization, and the tokens of both.
 #[derive(Clone, Debug)]
@@ -48,10 +53,19 @@ impl Account {
     /// Creates an organization with one agent that has an address on every channel.
     pub async fn create(store: &Store, gateways: &Gateways, name: &str, phone: &str) -> Self {
         let now = Clock::System.now();
-        let org = store.create_organization(name, &ids::unique(), now).await.unwrap().id;
-        let team = token::mint(store, &TokenRequest::new(&org, None, Scope::OrgAdmin), now)
+        let org = store
+            .change(setup())
+            .create_organization(name, &ids::unique(), now)
             .await
-            .unwrap();
+            .unwrap()
+            .id;
+        let team = token::mint(
+            &store.change(setup()),
+            &TokenRequest::new(&org, None, Scope::OrgAdmin),
+            now,
+        )
+        .await
+        .unwrap();
         let account = Self {
             org,
             team_token: team.secret,
@@ -99,6 +113,7 @@ impl Account {
         ] {
             let now = Clock::System.now();
             let assigned = store
+                .change(setup())
                 .assign_channel(&self.org, &self.agent, channel, address, now)
                 .await;
             assigned.unwrap();

@@ -30,7 +30,7 @@ mod write_barrier;
 
 use std::time::{Duration, Instant};
 
-pub use account::Account;
+pub use account::{Account, setup};
 pub use agent::{Agent, Transport, error_code};
 pub use backends::Backends;
 pub use call_helpers::{expect_carrier_action, expect_heard_once, hears, next_turn, says};

@@ -57,6 +57,8 @@ pub async fn authenticate(State(entry): State<Entry>, mut request: Request, next
         Ok(caller) => request.extensions_mut().insert(caller),
         Err(reason) => return failure(&reason),
     };
+    let origin = entry.auth.origin(&request);
+    request.extensions_mut().insert(origin);
     if let Some(token) = entry.auth.query_token(&request) {
         request.extensions_mut().insert(token);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use butt_dial_domain::{Code, Failure};
-use butt_dial_identity::Caller;
+use butt_dial_identity::{Caller, Origin};
 use butt_dial_operations::{
     self as operations, Context, Definition, Interface, OnResponseSent, Product, Progress, RequestContext,
 };
@@ -82,11 +82,15 @@ impl ToolCall {
         let on_sent = extensions
             .get::<Parts>()
             .and_then(|parts| parts.extensions.get::<OnResponseSent>());
+        let origin = extensions
+            .get::<Parts>()
+            .and_then(|parts| parts.extensions.get::<Origin>());
         let draining = sessions.streams.draining().clone();
         let request = RequestContext {
             gone,
             progress,
             on_sent: on_sent.cloned().unwrap_or_default(),
+            origin: origin.cloned().unwrap_or_default(),
             ..RequestContext::new(
                 Interface::Mcp,
                 &caller,

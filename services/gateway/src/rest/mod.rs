@@ -17,7 +17,7 @@ use axum::{
     routing::{MethodFilter, get, on},
 };
 use butt_dial_domain::{Code, Failure, Scope};
-use butt_dial_identity::Caller;
+use butt_dial_identity::{Caller, Origin};
 use butt_dial_operations::{
     self as operations, Context, Definition, Deprecation, Interface, Product, RequestContext, RequestHeaders, Route,
     is_same_name,
@@ -82,6 +82,7 @@ fn routes(
             let handler = move |method: Method,
                                 Extension(caller): Extension<Arc<Caller>>,
                                 client: Option<Extension<ClientAddress>>,
+                                origin: Option<Extension<Origin>>,
                                 path: Result<Path<Fields>, PathRejection>,
                                 query: Result<Query<Fields>, QueryRejection>,
                                 headers: HeaderMap,
@@ -90,8 +91,10 @@ fn routes(
                 if method == Method::HEAD {
                     return method_not_allowed().await;
                 }
-                let request =
-                    RequestContext::new(Interface::Rest, &caller, &revocations, &product.wait_slots, draining);
+                let request = RequestContext {
+                    origin: origin.map(|Extension(origin)| origin).unwrap_or_default(),
+                    ..RequestContext::new(Interface::Rest, &caller, &revocations, &product.wait_slots, draining)
+                };
                 let context = Context {
                     request: request.with_headers(read_headers(&headers, client)),
                     product,

@@ -15,8 +15,10 @@ use butt_dial_domain::{
 };
 use butt_dial_messaging::{AccountCarrier, AccountCarriers, AccountServices};
 use butt_dial_store::{AccountStatus, ProviderAccount, StoreError};
+use serde_json::json;
 
 use super::{ProviderAccounts, credentials::check};
+use crate::audit::SYSTEM;
 
 /// Failing accounts that one sweep checks.
 const CHECK_BATCH: u32 = 100;
@@ -200,7 +202,12 @@ impl AccountCarriers for ProviderAccounts {
             match check(found.messaging.as_ref(), &found.services).await {
                 Ok(()) => store.note_working_account(account, now).await.map(drop),
                 Err(reason) => {
-                    let failing = store.set_account_status(account, AccountStatus::Failing, Some(&reason), now);
+                    let detail = json!({ "status": "failing" });
+                    let change =
+                        self.inner
+                            .audit
+                            .change(&found.org, SYSTEM, "provider.status", account.as_str(), detail);
+                    let failing = change.set_account_status(account, AccountStatus::Failing, Some(&reason), now);
                     if failing.await? {
                         tracing::warn!(%account, vendor = found.vendor, "provider account failing: the vendor refuses its credentials");
                     }

@@ -19,7 +19,7 @@ use butt_dial_domain::{
 use butt_dial_identity::Caller;
 use butt_dial_messaging::AccountCarrier;
 use butt_dial_providers::{Credentials, Vendor};
-use butt_dial_store::{AccountStatus, NewProviderAccount, ProviderAccount, Store, StoreError};
+use butt_dial_store::{AccountStatus, Change, NewProviderAccount, ProviderAccount, Store, StoreError};
 use butt_dial_vault::Vault;
 use moka::sync::Cache;
 use serde_json::json;
@@ -124,8 +124,11 @@ impl ProviderAccounts {
         let known = known
             .into_iter()
             .find(|account| account.vendor == vendor.manifest.id && account.external_id == external_id);
+        let actor = caller.principal.token.as_str();
+        let detail = json!({ "vendor": vendor.manifest.id, "verified": new.verify });
+        let change = self.inner.audit.change(org, actor, "provider.register", "", detail);
         let id = match known {
-            Some(known) if new.verify => self.replace(&known, vendor, credentials).await?,
+            Some(known) if new.verify => self.replace(change, &known, vendor, credentials).await?,
             Some(_) => {
                 return Err(
                     Failure::new(Code::AlreadyExists, "your organization has registered this account")
@@ -135,6 +138,7 @@ impl ProviderAccounts {
             None => {
                 let (verified, is_subaccount) = (new.verify, false);
                 self.store_new(
+                    change,
                     org,
                     None,
                     vendor,
@@ -147,17 +151,12 @@ impl ProviderAccounts {
                 .await?
             }
         };
-        let actor = caller.principal.token.as_str();
-        let detail = json!({ "vendor": vendor.manifest.id, "verified": new.verify });
-        self.inner
-            .audit
-            .append(org, actor, "provider.register", id.as_str(), detail)
-            .await?;
         self.get(org, &id).await
     }
 
     async fn replace(
         &self,
+        change: Change,
         known: &ProviderAccount,
         vendor: &'static Vendor,
         mut credentials: Credentials,
@@ -175,9 +174,8 @@ impl ProviderAccounts {
         }
         let sealed = self.seal(&known.org_id, &known.id, &credentials);
         let now = self.inner.clock.now();
-        let replaced = self
-            .inner
-            .store
+        let replaced = change
+            .of(known.id.as_str())
             .replace_credentials(&known.id, known.version, &sealed, now)
             .await?;
         match replaced {
@@ -192,6 +190,7 @@ impl ProviderAccounts {
     #[expect(clippy::too_many_arguments, reason = "each is one column")]
     async fn store_new(
         &self,
+        change: Change,
         org: &OrgId,
         agent: Option<&AgentId>,
         vendor: &'static Vendor,
@@ -217,10 +216,8 @@ impl ProviderAccounts {
             },
             is_subaccount,
         };
-        let stored = self
-            .inner
-            .store
-            .create_provider_account(&account, self.inner.clock.now());
+        let change = change.of(id.as_str());
+        let stored = change.create_provider_account(&account, self.inner.clock.now());
         stored.await.map_err(|error| match error {
             StoreError::Conflict => {
                 Failure::new(Code::Conflict, "someone else registered this account at the same time")
@@ -242,16 +239,17 @@ impl ProviderAccounts {
         caller.require(Scope::OrgAdmin)?;
         let org = caller.org()?;
         let account = self.get(org, &ProviderAccountId::from(id)).await?;
-        if !self.inner.store.delete_provider_account(org, &account.id).await? {
+        let actor = caller.principal.token.as_str();
+        let change = self
+            .inner
+            .audit
+            .change(org, actor, "provider.remove", account.id.as_str(), json!({}));
+        if !change.delete_provider_account(org, &account.id).await? {
             return Err(
                 Failure::new(Code::Conflict, "senders use this account").hint("release or move its senders first")
             );
         }
-        let actor = caller.principal.token.as_str();
-        self.inner
-            .audit
-            .append(org, actor, "provider.remove", account.id.as_str(), json!({}))
-            .await
+        Ok(())
     }
 
     async fn get(&self, org: &OrgId, id: &ProviderAccountId) -> Result<AccountView, Failure> {

@@ -41,7 +41,10 @@ impl ProviderAccounts {
             ("auth_token".to_owned(), subaccount.token.clone()),
         ]);
         let credentials = self.read(vendor, &given)?;
+        let detail = json!({ "vendor": vendor.manifest.id });
+        let change = self.inner.audit.change(org, SYSTEM, "provider.subaccount", "", detail);
         self.store_new(
+            change,
             org,
             agent,
             vendor,
@@ -72,22 +75,17 @@ impl ProviderAccounts {
                 continue;
             }
             let now = self.inner.clock.now();
-            let set = self.inner.store.set_account_status(&account.id, stored, None, now);
+            let detail = json!({ "status": <&str>::from(stored) });
+            let id = account.id.as_str();
+            let change = self
+                .inner
+                .audit
+                .change(&account.org_id, SYSTEM, "provider.subaccount", id, detail);
+            let set = change.set_account_status(&account.id, stored, None, now);
             // Another dispatcher may have changed and recorded it at the same moment.
             if !set.await? {
                 continue;
             }
-            let detail = json!({ "status": <&str>::from(stored) });
-            self.inner
-                .audit
-                .append(
-                    &account.org_id,
-                    SYSTEM,
-                    "provider.subaccount",
-                    account.id.as_str(),
-                    detail,
-                )
-                .await?;
             changed += 1;
         }
         Ok(changed)
@@ -114,8 +112,10 @@ impl ProviderAccounts {
                 }
             }
             let now = self.inner.clock.now();
+            let detail = json!({ "status": <&str>::from(AccountStatus::Closed) });
             self.inner
-                .store
+                .audit
+                .change(org, SYSTEM, "provider.subaccount", account.id.as_str(), detail)
                 .set_account_status(&account.id, AccountStatus::Closed, None, now)
                 .await?;
         }

@@ -138,7 +138,8 @@ impl Senders {
             if let Some(sender) = self.move_from_pool(caller, &agent.id, &number).await? {
                 return Ok(sender);
             }
-            let taken = self.take_back(&agent.org_id, Some(&agent.id), &number).await?;
+            let actor = caller.principal.token.as_str();
+            let taken = self.take_back((&agent.org_id, actor), Some(&agent.id), &number).await?;
             if let Some(sender) = taken.into_iter().find(|sender| sender.channel == Channel::Sms) {
                 return self.get(caller, sender.id.as_str()).await;
             }
@@ -161,10 +162,10 @@ impl Senders {
             .filter(|sender| sender.agent.is_none() && sender.released_at.is_none());
         let mut moved = None;
         for sender in pooled {
-            if self.store.assign_pooled_sender(org, &sender.id, agent).await? {
+            let detail = json!({ "channel": sender.channel, "agent": agent });
+            let change = self.change_of(caller, "sender.move", sender.id.as_str(), detail)?;
+            if change.assign_pooled_sender(org, &sender.id, agent).await? {
                 self.announce(number, [sender.channel]).await;
-                let detail = json!({ "channel": sender.channel, "agent": agent });
-                self.record(caller, "sender.move", sender.id.as_str(), detail).await?;
                 if moved.is_none() || sender.channel == Channel::Sms {
                     moved = Some(self.get(caller, sender.id.as_str()).await?);
                 }

@@ -38,7 +38,7 @@ use butt_dial_domain::{
 };
 use butt_dial_identity::Caller;
 use butt_dial_messaging::PublicUrls;
-use butt_dial_store::{Registration, Sender, SenderChange, SenderModes, Store};
+use butt_dial_store::{Change, Registration, Sender, SenderChange, SenderModes, Store};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -165,12 +165,12 @@ impl Senders {
             .on(sender.channel));
         }
         let change = SenderChange { label, ..change };
-        if !self.store.change_sender(&sender.org, &sender, change).await? {
+        let detail = json!({ "label": label, "paused": change.paused, "primary": change.primary });
+        let recorded = self.change_of(caller, "sender.change", sender.id.as_str(), detail)?;
+        if !recorded.change_sender(&sender.org, &sender, change).await? {
             return Err(no_such_sender());
         }
         self.announce(&sender.address, [sender.channel]).await;
-        let detail = json!({ "label": label, "paused": change.paused, "primary": change.primary });
-        self.record(caller, "sender.change", sender.id.as_str(), detail).await?;
         self.get(caller, id).await
     }
 
@@ -183,12 +183,22 @@ impl Senders {
     ) -> Result<(), Failure> {
         caller.require(Scope::OrgAdmin)?;
         let modes = SenderModes { identity, isolation };
-        Ok(self.store.set_sender_modes(caller.org()?, modes).await?)
+        let org = caller.org()?;
+        let detail = json!({ "identity": identity.map(<&str>::from), "isolation": isolation.map(<&str>::from) });
+        let change = self.change_of(caller, "organization.sender_modes", org.as_str(), detail)?;
+        Ok(change.set_sender_modes(org, modes).await?)
     }
 
     /// Sets who an agent sends as.
-    pub async fn set_agent_identity(&self, org: &OrgId, agent: &AgentId, mode: IdentityMode) -> Result<(), Failure> {
-        Ok(self.store.set_agent_identity(org, agent, mode).await?)
+    pub async fn set_agent_identity(
+        &self,
+        caller: &Caller,
+        agent: &AgentId,
+        mode: IdentityMode,
+    ) -> Result<(), Failure> {
+        let detail = json!({ "identity": <&str>::from(mode) });
+        let change = self.change_of(caller, "agent.identity", agent.as_str(), detail)?;
+        Ok(change.set_agent_identity(caller.org()?, agent, mode).await?)
     }
 
     /// Returns who an agent sends as.
@@ -227,6 +237,18 @@ impl Senders {
                 tracing::warn!(%error, %channel, "changed route not announced");
             }
         }
+    }
+
+    /// Begins a change of the store by the caller.
+    fn change_of(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        target: &str,
+        detail: serde_json::Value,
+    ) -> Result<Change, Failure> {
+        let actor = caller.principal.token.as_str();
+        Ok(self.audit.change(caller.org()?, actor, action, target, detail))
     }
 
     async fn record(

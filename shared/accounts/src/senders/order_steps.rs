@@ -14,8 +14,10 @@ use butt_dial_domain::{
 use butt_dial_store::{NewSender, OrderState, OrderStep, Sender, SenderOrder, StoreError};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{NUMBER_VENDOR, Senders, failure_of, no_number_vendor};
+use crate::audit::SYSTEM;
 
 /// How long a process works on an order before another one takes it over. Longer than all requests to the vendor together.
 pub(super) const LEASE: TimeDelta = TimeDelta::seconds(60);
@@ -165,7 +167,9 @@ impl Senders {
         };
         let price = Some(request.price).filter(|price| *price > 0);
         let new = [sender(Channel::Sms, price), sender(Channel::Voice, None)];
-        let senders = match self.store.create_senders(&new, self.clock.now()).await {
+        let detail = json!({ "order": order.id, "agent": agent });
+        let change = self.audit.change(&org, SYSTEM, "sender.add", "", detail);
+        let senders = match change.create_senders(&new, self.clock.now()).await {
             Ok(ids) => ids,
             Err(StoreError::Conflict) => {
                 let known = self.store.list_senders_by_address(&org, address).await?;

@@ -62,7 +62,7 @@ impl Senders {
         let released = self.release_all(caller, senders).await?;
         if keeps_in_pool {
             for sender in &released {
-                self.store
+                self.change_of(caller, "sender.pool", sender.id.as_str(), json!({}))?
                     .take_back_sender(org, &sender.id, None, self.held_since())
                     .await?;
                 self.announce(&sender.address, [sender.channel]).await;
@@ -73,24 +73,32 @@ impl Senders {
 
     async fn release_all(&self, caller: &Caller, senders: Vec<Sender>) -> Result<Vec<Sender>, Failure> {
         let org = caller.org()?;
-        let ids: Vec<_> = senders.iter().map(|sender| sender.id.clone()).collect();
-        self.store.release_senders(org, &ids, self.clock.now()).await?;
+        let now = self.clock.now();
         for sender in &senders {
-            self.announce(&sender.address, [sender.channel]).await;
             let detail = json!({ "channel": sender.channel, "agent": sender.agent });
-            self.record(caller, "sender.release", sender.id.as_str(), detail)
+            self.change_of(caller, "sender.release", sender.id.as_str(), detail)?
+                .release_senders(org, std::slice::from_ref(&sender.id), now)
                 .await?;
+            self.announce(&sender.address, [sender.channel]).await;
         }
         Ok(senders)
     }
 
     /// Finds released senders of the organization with this address that can still be taken back, and gives them to an agent.
-    pub async fn take_back(&self, org: &OrgId, agent: Option<&AgentId>, address: &str) -> Result<Vec<Sender>, Failure> {
+    pub async fn take_back(
+        &self,
+        (org, actor): (&OrgId, &str),
+        agent: Option<&AgentId>,
+        address: &str,
+    ) -> Result<Vec<Sender>, Failure> {
         let found = self.store.list_senders_by_address(org, address).await?;
         let mut taken = Vec::new();
         for sender in found.into_iter().filter(|sender| sender.released_at.is_some()) {
-            if self
-                .store
+            let detail = json!({ "channel": sender.channel, "agent": agent });
+            let change = self
+                .audit
+                .change(org, actor, "sender.take_back", sender.id.as_str(), detail);
+            if change
                 .take_back_sender(org, &sender.id, agent, self.held_since())
                 .await?
             {

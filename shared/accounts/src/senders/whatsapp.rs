@@ -103,8 +103,9 @@ impl Senders {
     }
 
     pub(super) async fn store_one(&self, caller: &Caller, sender: &NewSender<'_>) -> Result<Sender, Failure> {
+        let detail = json!({ "channel": sender.channel, "agent": sender.agent });
         let stored = self
-            .store
+            .change_of(caller, "sender.add", "", detail)?
             .create_senders(std::slice::from_ref(sender), self.clock.now())
             .await;
         let ids = stored.map_err(|error| match error {
@@ -115,8 +116,6 @@ impl Senders {
         })?;
         let id = ids.into_iter().next().ok_or_else(Failure::internal)?;
         self.announce(sender.address, [sender.channel]).await;
-        let detail = json!({ "channel": sender.channel, "agent": sender.agent });
-        self.record(caller, "sender.add", id.as_str(), detail).await?;
         self.store
             .find_sender(sender.org, &id)
             .await?

@@ -136,16 +136,11 @@ impl Delivery {
         let sender = profile.channel(channel).ok_or_else(|| {
             Failure::new(Code::NoChannelAssigned, format!("the agent has no sender on {channel}")).on(channel)
         })?;
-        self.store.set_channel_block(agent, channel, inbound, outbound).await?;
-        let entry = AuditEntry {
-            org_id: Some(profile.agent.org_id.to_string()),
-            actor: caller.principal.token.to_string(),
-            action: "channel.block".into(),
-            target: agent.to_string(),
-            detail: json!({ "channel": channel, "inbound": inbound, "outbound": outbound }),
-            at: self.clock.now(),
-        };
-        self.store.append_audit(&entry).await?;
+        let (org, actor) = (&profile.agent.org_id, caller.principal.token.as_str());
+        let entry = AuditEntry::new(Some(org), actor, "channel.block", agent.as_str(), self.clock.now());
+        let detail = json!({ "channel": channel, "inbound": inbound, "outbound": outbound });
+        let change = self.store.change(entry.with_detail(detail));
+        change.set_channel_block(agent, channel, inbound, outbound).await?;
         let payload = format!("{channel} {}", sender.address).into();
         let published = self.bus.publish(subjects::ROUTE_CHANGED, Headers::new(), payload);
         if let Err(error) = published.await {

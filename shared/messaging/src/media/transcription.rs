@@ -50,16 +50,10 @@ impl Media {
             Failure::new(Code::AuthForbidden, "this token belongs to no organization")
                 .hint("use a team token of the organization")
         })?;
-        self.store.set_transcription(&org, enabled).await?;
-        let entry = AuditEntry {
-            actor: caller.principal.token.to_string(),
-            action: "transcription.set".into(),
-            target: org.to_string(),
-            org_id: Some(org.to_string()),
-            detail: json!({ "enabled": enabled }),
-            at: self.clock.now(),
-        };
-        Ok(self.store.append_audit(&entry).await?)
+        let (actor, now) = (caller.principal.token.as_str(), self.clock.now());
+        let entry = AuditEntry::new(Some(&org), actor, "transcription.set", org.as_str(), now);
+        let change = self.store.change(entry.with_detail(json!({ "enabled": enabled })));
+        Ok(change.set_transcription(&org, enabled).await?)
     }
 
     /// Returns whether recordings can be transcribed.

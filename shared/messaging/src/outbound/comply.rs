@@ -254,7 +254,8 @@ mod tests {
     #[tokio::test]
     async fn refuses_call_that_cannot_wait() {
         let bench = bench().await;
-        let number = bench.store.assign_channel(
+        let change = bench.store.change(crate::testing::setup());
+        let number = change.assign_channel(
             &bench.agent.org_id,
             &bench.agent.id,
             Channel::Voice,

@@ -11,12 +11,13 @@ use butt_dial_billing::{Billing, Prices};
 use butt_dial_compliance::{Compliance, ComplianceSettings, RuleSet};
 use butt_dial_domain::{
     Address, AgentId, Channel, Clock, ReplicaId, SendPurpose,
+    clock::Timestamp,
     inbound::InboundMessage,
     limits::Limits,
     ports::{bus::Bus, kv::Kv},
     senders::{BINDING, IdentityMode},
 };
-use butt_dial_store::{Agent, AgentStatus, InboundBatch, InboundRow, Store};
+use butt_dial_store::{Agent, AgentStatus, AuditEntry, InboundBatch, InboundRow, Store};
 use butt_dial_vault::Vault;
 use chrono::TimeDelta;
 use prometheus::Registry;
@@ -240,13 +241,24 @@ impl Bench {
     pub async fn block(&self, is_blocked: bool) {
         let blocked = self
             .store
-            .set_channel_block(&self.agent.id, Channel::Sms, Some(is_blocked), None);
-        assert!(blocked.await.unwrap());
+            .change(setup())
+            .set_channel_block(&self.agent.id, Channel::Sms, Some(is_blocked), None)
+            .await;
+        assert!(blocked.unwrap());
     }
 }
 
+/// Returns the entry of a change that a test prepares.
+pub fn setup() -> AuditEntry {
+    AuditEntry::new(None, "system", "test.setup", "test", Timestamp::UNIX_EPOCH)
+}
+
 async fn create_agent(store: &Store, clock: &Clock) -> Agent {
-    let org = store.create_organization("Acme", "acme", clock.now()).await.unwrap();
+    let org = store
+        .change(setup())
+        .create_organization("Acme", "acme", clock.now())
+        .await
+        .unwrap();
     let agent = Agent {
         id: AgentId::generate(),
         org_id: org.id,
@@ -254,8 +266,11 @@ async fn create_agent(store: &Store, clock: &Clock) -> Agent {
         status: AgentStatus::Active,
         created_at: clock.now(),
     };
-    store.create_agent(&agent).await.unwrap();
-    let assigned = store.assign_channel(&agent.org_id, &agent.id, Channel::Sms, PHONE, clock.now());
-    assigned.await.unwrap();
+    store.change(setup()).create_agent(&agent).await.unwrap();
+    let assigned = store
+        .change(setup())
+        .assign_channel(&agent.org_id, &agent.id, Channel::Sms, PHONE, clock.now())
+        .await;
+    assigned.unwrap();
     agent
 }

@@ -99,7 +99,7 @@ pub async fn provision(context: &Context, request: ProvisionRequest) -> Result<P
     };
     let (org, agent) = (&profile.agent.org_id, &profile.agent.id);
     if let Some(mode) = request.identity {
-        product.senders.set_agent_identity(org, agent, mode).await?;
+        product.senders.set_agent_identity(caller, agent, mode).await?;
     }
     let mode = product.senders.identity_of(org, Some(agent)).await?;
     // Refusals that need no vendor come before a purchase.

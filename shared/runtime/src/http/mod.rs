@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 pub use body::{BodyRejection, FullBody, read_body};
 pub use connection_limits::{ConnectionLimits, raise_file_limit};
-pub use request_layer::observe;
+pub use request_layer::{RequestId, observe};
 pub use serve::{HttpListener, Routes, bind};
 pub use trusted_proxies::{TrustedProxies, UnreadableClient};
 

@@ -16,6 +16,10 @@ use super::security_headers;
 use crate::telemetry::{Telemetry, trace};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The id of a request, in its extensions.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
 /// Routes of health checks and scrapes, which are not traffic.
 const PROBES: [&str; 3] = ["/health", "/health/ready", "/metrics"];
 
@@ -28,7 +32,7 @@ fn without_slash(route: &str) -> &str {
 }
 
 /// Observes one request. For `axum::middleware::from_fn_with_state`.
-pub async fn observe(State(telemetry): State<Telemetry>, request: Request, next: Next) -> Response {
+pub async fn observe(State(telemetry): State<Telemetry>, mut request: Request, next: Next) -> Response {
     // The route pattern, not the path: paths contain ids, and metric labels must be bounded.
     let route = request
         .extensions()
@@ -57,6 +61,7 @@ pub async fn observe(State(telemetry): State<Telemetry>, request: Request, next:
     trace::set_remote_parent(&span, |name| request.headers().get(name)?.to_str().ok());
     let in_flight = (!is_probe).then(|| telemetry.http.track_request());
     let started = Instant::now();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());

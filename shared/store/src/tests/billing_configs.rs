@@ -9,14 +9,14 @@ both_engines! {
         let (org, id) = (&agent.org_id, &agent.id);
         assert_eq!(db.find_billing_config(org, None).await.unwrap(), None);
         let tier = BillingConfig { tier: Some("pro".into()), markup: Some(1_250), billing_email: None };
-        db.set_billing_config(org, None, &tier, morning()).await.unwrap();
+        db.change(setup()).set_billing_config(org, None, &tier, morning()).await.unwrap();
         let email = BillingConfig { billing_email: Some("a@example.com".into()), ..BillingConfig::default() };
-        db.set_billing_config(org, None, &email, morning()).await.unwrap();
+        db.change(setup()).set_billing_config(org, None, &email, morning()).await.unwrap();
         let expected = BillingConfig { billing_email: email.billing_email.clone(), ..tier };
         assert_eq!(db.find_billing_config(org, None).await.unwrap(), Some(expected));
         assert_eq!(db.find_billing_config(org, Some(id)).await.unwrap(), None);
         let own = BillingConfig { markup: Some(500), ..BillingConfig::default() };
-        db.set_billing_config(org, Some(id), &own, morning()).await.unwrap();
+        db.change(setup()).set_billing_config(org, Some(id), &own, morning()).await.unwrap();
         assert_eq!(db.list_agent_markups(org).await.unwrap(), [(id.to_string(), 500)]);
     }
 

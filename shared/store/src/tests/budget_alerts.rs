@@ -32,7 +32,7 @@ both_engines! {
         assert_eq!(due().await, []);
         spend(90).await;
         assert_eq!(due().await.len(), 1);
-        db.set_limits(&scope, &Limits::default(), morning()).await.unwrap();
+        db.change(setup()).set_limits(&scope, &Limits::default(), morning()).await.unwrap();
         assert_eq!(due().await, [], "no limit any more");
         db.execute("DELETE FROM spend").await;
     }

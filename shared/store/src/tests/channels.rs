@@ -10,6 +10,7 @@ async fn sender(store: &Store, agent: &Agent, channel: Channel) -> Option<(Strin
 
 async fn assign(store: &Store, agent: &Agent, channel: Channel, address: &str) -> Result<(), StoreError> {
     store
+        .change(setup())
         .assign_channel(&agent.org_id, &agent.id, channel, address, morning())
         .await
 }
@@ -45,14 +46,14 @@ both_engines! {
             assign(db, &ours, channel, "+14155550100").await.unwrap();
             assign(db, &theirs, channel, "+14155550101").await.unwrap();
         }
-        db.pause_channel(&ours.id, Channel::Sms, true).await.unwrap();
+        db.change(setup()).pause_channel(&ours.id, Channel::Sms, true).await.unwrap();
         assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550100".into(), true)));
         assert_eq!(sender(db, &ours, Channel::Whatsapp).await, Some(("+14155550100".into(), false)));
         assert_eq!(sender(db, &theirs, Channel::Sms).await, Some(("+14155550101".into(), false)));
         // A paused channel stays paused with its new address: an administrator decided that.
         assign(db, &ours, Channel::Sms, "+14155550102").await.unwrap();
         assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550102".into(), true)));
-        db.pause_channel(&ours.id, Channel::Sms, false).await.unwrap();
+        db.change(setup()).pause_channel(&ours.id, Channel::Sms, false).await.unwrap();
         assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550102".into(), false)));
     }
 
@@ -71,9 +72,9 @@ both_engines! {
             (&one, Channel::Whatsapp, "+14155550100"),
             (&two, Channel::Sms, "+14155550101"),
         ] {
-            db.assign_channel(&agent.org_id, &agent.id, channel, address, morning()).await.unwrap();
+            db.change(setup()).assign_channel(&agent.org_id, &agent.id, channel, address, morning()).await.unwrap();
         }
-        db.pause_channel(&two.id, Channel::Sms, true).await.unwrap();
+        db.change(setup()).pause_channel(&two.id, Channel::Sms, true).await.unwrap();
         db.migrate().await.unwrap();
         for (agent, address, paused) in [(&one, "+14155550100", false), (&two, "+14155550101", true)] {
             let profile = db.find_profile(&agent.id).await.unwrap().unwrap();

@@ -12,6 +12,7 @@ async fn agent_with_sender(store: &Store, number: &str) -> (Agent, ChannelId) {
     let agent = new_agent(store).await;
     let (org, now) = (&agent.org_id, morning());
     store
+        .change(setup())
         .assign_channel(org, &agent.id, Channel::Whatsapp, number, now)
         .await
         .unwrap();

@@ -7,9 +7,9 @@ use super::*;
 use crate::{NewOneTimeToken, NewToken, OneTimeKind, OrgStatus, Role};
 
 const TABLES_SQLITE: &str = "SELECT m.name || ' ' || p.name FROM sqlite_master m JOIN pragma_table_info(m.name) p
-    WHERE m.type = 'table' AND p.name IN ('org_id', 'agent_id') ORDER BY 1";
+    WHERE m.type = 'table' AND p.name IN ('org_id', 'agent_id', 'log') ORDER BY 1";
 const TABLES_POSTGRES: &str = "SELECT table_name || ' ' || column_name FROM information_schema.columns
-    WHERE table_schema = current_schema() AND column_name IN ('org_id', 'agent_id') ORDER BY 1";
+    WHERE table_schema = current_schema() AND column_name IN ('org_id', 'agent_id', 'log') ORDER BY 1";
 /// Rows of `$1`, the organization, and `$2`, its agent, with `$3` for bytes, in the tables that no function of this test fills.
 const ROWS: &[&str] = &[
     "INSERT INTO suppressions (org_id, channel, address, reason, created_at) VALUES ($1, 'sms', '+1', 'x', CURRENT_TIMESTAMP)",
@@ -18,6 +18,10 @@ const ROWS: &[&str] = &[
     "INSERT INTO contact_identities (org_id, kind, value, contact, updated_at) VALUES ($1, 'x', 'x', 'x', CURRENT_TIMESTAMP)",
     "INSERT INTO usage (agent_id, day, channel, org_id, messages, cost) VALUES ($2, 'd', 'sms', $1, 1, 1)",
     "INSERT INTO audit (id, org_id, actor, action, target, detail, at) VALUES ('aud_1', $1, 'x', 'x', 'x', '{}', CURRENT_TIMESTAMP)",
+    "INSERT INTO audit_logs (log, size, chain) VALUES ($1, 1, $3)",
+    "INSERT INTO audit_leaves (log, seq, kind, ref, leaf, chain, at) VALUES ($1, 0, 'change', 'aud_1', $3, $3, CURRENT_TIMESTAMP)",
+    "INSERT INTO audit_nodes (log, level, n, hash) VALUES ($1, 1, 0, $3)",
+    "INSERT INTO audit_checkpoints (log, size, note, signed_at) VALUES ($1, 1, 'n', CURRENT_TIMESTAMP)",
     "INSERT INTO inbound_subscriptions (agent_id, channels, contacts, created_at) VALUES ($2, '[]', '[]', CURRENT_TIMESTAMP)",
     "INSERT INTO inbound_filters (id, agent_id, kind, pattern, action, created_at)
         VALUES ('f', $2, 'x', 'x', 'x', CURRENT_TIMESTAMP)",
@@ -61,7 +65,8 @@ const ROWS: &[&str] = &[
 async fn fill(db: &Database) -> Agent {
     let agent = new_agent(db).await;
     let (org, id) = (&agent.org_id, &agent.id);
-    db.assign_channel(org, id, Channel::Sms, "+14155550100", morning())
+    db.change(setup())
+        .assign_channel(org, id, Channel::Sms, "+14155550100", morning())
         .await
         .unwrap();
     db.accept_send(text(&agent, "k1")).await.unwrap();
@@ -89,14 +94,15 @@ async fn fill(db: &Database) -> Agent {
         created_by: None,
         restriction: None,
     };
-    db.create_token(&new, morning()).await.unwrap();
+    db.change(setup()).create_token(&new, morning()).await.unwrap();
     // The budget of a restricted token goes with it.
     db.execute(&format!(
         "INSERT INTO spend (scope, period, held, settled) VALUES ('tok:{token}', 'total', 0, 1)"
     ))
     .await;
     let member = ("Ann@example.com", "ann@example.com");
-    db.add_member(org, member, Role::Owner, "system", None, morning())
+    db.change(setup())
+        .add_member(org, member, Role::Owner, "system", None, morning())
         .await
         .unwrap();
     db.create_one_time_token(&confirmation(org), morning()).await.unwrap();
@@ -136,10 +142,10 @@ async fn tables_with_rows(db: &Database, agent: &Agent) -> Vec<String> {
     assert!(tables.len() > 20, "{tables:?}");
     for table in tables {
         let (name, column) = table.split_once(' ').unwrap();
-        let id = if column == "org_id" {
-            agent.org_id.as_str()
-        } else {
-            agent.id.as_str()
+        let id = match column {
+            "agent_id" => agent.id.as_str(),
+            // The log of an organization has its id.
+            _ => agent.org_id.as_str(),
         };
         if db
             .count(&format!("SELECT COUNT(*) FROM {name} WHERE {column} = '{id}'"))
@@ -158,8 +164,8 @@ both_engines! {
         let (org, at) = (&agent.org_id, morning());
         let all = tables(db).await;
         assert_eq!(tables_with_rows(db, &agent).await, all, "fill() makes a row in every table");
-        assert!(db.begin_erasure("confirmation", org, at + seconds(60), at).await.unwrap());
-        assert!(!db.begin_erasure("confirmation", org, at, at).await.unwrap(), "used");
+        assert!(db.change(setup()).begin_erasure("confirmation", org, at + seconds(60), at).await.unwrap());
+        assert!(!db.change(setup()).begin_erasure("confirmation", org, at, at).await.unwrap(), "used");
         let erasing = db.find_organization(org).await.unwrap().unwrap();
         assert_eq!((erasing.status, erasing.name.as_str()), (OrgStatus::Erasing, "Erased organization"));
         assert_eq!(erasing.owner_email, None);

@@ -8,7 +8,7 @@ use crate::{OwnedChannel, StatusSetBy};
 
 both_engines! {
     async fn finds_organization_by_id_and_slug(db: &Database) {
-        let acme = db.create_organization("Acme", "acme", morning()).await.unwrap();
+        let acme = db.change(setup()).create_organization("Acme", "acme", morning()).await.unwrap();
         assert_eq!((acme.name.as_str(), acme.slug.as_str(), acme.created_at), ("Acme", "acme", morning()));
         assert_eq!(db.find_organization(&acme.id).await.unwrap(), Some(acme.clone()));
         assert_eq!(db.find_organization_by_slug("acme").await.unwrap(), Some(acme));
@@ -18,8 +18,8 @@ both_engines! {
 
     async fn concurrent_creates_share_one_slug(db: &Database) {
         let (here, there) = (db.replica().await, db.replica().await);
-        let creations = (0..16).map(|n| if n % 2 == 0 { &here } else { &there }).map(|store| {
-            store.create_organization("Acme", "acme", morning())
+        let creations = (0..16).map(|n| if n % 2 == 0 { &here } else { &there }).map(|store| async {
+            store.change(setup()).create_organization("Acme", "acme", morning()).await
         });
         let found = join_all(creations).await;
         let first = found[0].as_ref().unwrap();
@@ -33,11 +33,11 @@ both_engines! {
         assert_eq!(db.find_agent(&theirs.org_id, &ours.id).await.unwrap(), None);
 
         let again = Agent { org_id: theirs.org_id.clone(), ..ours.clone() };
-        assert!(matches!(db.create_agent(&again).await, Err(StoreError::Conflict)));
+        assert!(matches!(db.change(setup()).create_agent(&again).await, Err(StoreError::Conflict)));
         assert_eq!(db.find_agent(&theirs.org_id, &ours.id).await.unwrap(), None);
 
         let homeless = Agent { id: AgentId::generate(), org_id: OrgId::generate(), ..ours };
-        assert!(matches!(db.create_agent(&homeless).await, Err(StoreError::Other(_))));
+        assert!(matches!(db.change(setup()).create_agent(&homeless).await, Err(StoreError::Other(_))));
     }
 
     async fn organizations_use_same_agent_id(db: &Database) {
@@ -49,12 +49,12 @@ both_engines! {
             status: AgentStatus::Active,
             created_at: morning(),
         };
-        let first = db.register_agent(named(&ours)).await.unwrap();
-        let second = db.register_agent(named(&theirs)).await.unwrap();
+        let first = db.change(setup()).register_agent(named(&ours)).await.unwrap();
+        let second = db.change(setup()).register_agent(named(&theirs)).await.unwrap();
         assert_eq!((first.id.as_str(), second.id.host_id()), ("ada", "ada"));
         assert_ne!(first.id, second.id);
         for (org, agent) in [(&ours, &first), (&theirs, &second)] {
-            assert!(matches!(db.register_agent(named(org)).await, Err(StoreError::Conflict)));
+            assert!(matches!(db.change(setup()).register_agent(named(org)).await, Err(StoreError::Conflict)));
             assert_eq!(db.find_agent_id(org, "ada").await.unwrap().as_ref(), Some(&agent.id));
             assert_eq!(db.find_agent(org, &agent.id).await.unwrap().as_ref(), Some(agent));
             let listed = db.list_agents(org, None, 10).await.unwrap();
@@ -81,7 +81,7 @@ both_engines! {
                 status: AgentStatus::Active,
                 created_at: morning(),
             };
-            store.register_agent(agent)
+            async { store.change(setup()).register_agent(agent).await }
         });
         let registered = join_all(registrations).await;
         assert!(registered.iter().all(|agent| agent.as_ref().unwrap().id.host_id() == "ada"));
@@ -92,7 +92,7 @@ both_engines! {
         let first = new_agent(db).await;
         for status in [AgentStatus::Active, AgentStatus::Inactive, AgentStatus::Suspended] {
             let agent = Agent { id: AgentId::generate(), status, ..first.clone() };
-            db.create_agent(&agent).await.unwrap();
+            db.change(setup()).create_agent(&agent).await.unwrap();
             assert_eq!(db.find_agent(&agent.org_id, &agent.id).await.unwrap(), Some(agent));
         }
     }
@@ -117,12 +117,12 @@ both_engines! {
         assert_eq!(bare.agent, agent);
         assert_eq!((bare.channels, bare.agent_limits, bare.org_limits), (vec![], None, None));
 
-        db.assign_channel(&agent.org_id, &agent.id, Channel::Sms, "+14155550100", morning()).await.unwrap();
-        db.assign_channel(&agent.org_id, &agent.id, Channel::Email, "ada@\"é\".example", morning()).await.unwrap();
-        db.pause_channel(&agent.id, Channel::Email, true).await.unwrap();
+        db.change(setup()).assign_channel(&agent.org_id, &agent.id, Channel::Sms, "+14155550100", morning()).await.unwrap();
+        db.change(setup()).assign_channel(&agent.org_id, &agent.id, Channel::Email, "ada@\"é\".example", morning()).await.unwrap();
+        db.change(setup()).pause_channel(&agent.id, Channel::Email, true).await.unwrap();
         let few = Limits { max_actions_per_minute: Some(3), ..per_day(i64::MAX) };
-        db.set_limits(&format!("agt:{}", agent.id), &few, morning()).await.unwrap();
-        db.set_limits(&format!("org:{}", agent.org_id), &Limits::default(), morning()).await.unwrap();
+        db.change(setup()).set_limits(&format!("agt:{}", agent.id), &few, morning()).await.unwrap();
+        db.change(setup()).set_limits(&format!("org:{}", agent.org_id), &Limits::default(), morning()).await.unwrap();
 
         let full = db.find_profile(&agent.id).await.unwrap().unwrap();
         let seen = |channel| {
@@ -153,7 +153,7 @@ both_engines! {
 
     async fn reports_corrupt_channel(db: &Database) {
         let agent = new_agent(db).await;
-        db.assign_channel(&agent.org_id, &agent.id, Channel::Sms, "+14155550100", morning()).await.unwrap();
+        db.change(setup()).assign_channel(&agent.org_id, &agent.id, Channel::Sms, "+14155550100", morning()).await.unwrap();
         let id = db.find_profile(&agent.id).await.unwrap().unwrap().channels[0].id.clone();
         db.execute("UPDATE channels SET channel = 'fax'").await;
         assert_corrupt(db.find_profile(&agent.id).await, ("channels", "channel", id.as_str()));
@@ -166,7 +166,7 @@ both_engines! {
         }
         let listed = db.list_scheduled(&agent.id, None, 10).await.unwrap();
         assert_eq!(listed.iter().map(|send| send.idempotency_key.as_str()).collect::<Vec<_>>(), ["k1", "k2"]);
-        let set = async |org: &butt_dial_domain::OrgId, status| db.set_agent_status(org, &agent.id, status, StatusSetBy::Admin, None).await.unwrap();
+        let set = async |org: &butt_dial_domain::OrgId, status| db.change(setup()).set_agent_status(org, &agent.id, status, StatusSetBy::Admin, None).await.unwrap();
         assert_eq!(set(&other.org_id, AgentStatus::Suspended).await, None, "another organization's agent");
         assert_eq!(set(&agent.org_id, AgentStatus::Suspended).await, Some(2));
         assert_eq!(set(&agent.org_id, AgentStatus::Suspended).await, Some(0));

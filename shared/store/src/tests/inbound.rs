@@ -100,7 +100,8 @@ async fn schedule(store: &Store, org: &OrgId, agent: &Agent, channel: Channel, r
 }
 
 async fn sender(db: &Database, agent: &Agent, channel: Channel, address: &str) -> ChannelId {
-    db.assign_channel(&agent.org_id, &agent.id, channel, address, morning())
+    db.change(setup())
+        .assign_channel(&agent.org_id, &agent.id, channel, address, morning())
         .await
         .unwrap();
     db.find_route(channel, address)
@@ -471,7 +472,7 @@ both_engines! {
         assert!(db.find_transcription(org).await.unwrap());
         assert!(!db.find_transcription(&other).await.unwrap(), "an unknown organization");
         for enabled in [false, true] {
-            db.set_transcription(org, enabled).await.unwrap();
+            db.change(setup()).set_transcription(org, enabled).await.unwrap();
             assert_eq!(db.find_transcription(org).await.unwrap(), enabled);
         }
     }

@@ -1,7 +1,7 @@
 //! Frequent statements find their rows by an index and never read a whole table.
 
 use butt_dial_domain::{
-    CallId, ChannelId,
+    CallId, ChannelId, OrgId,
     call::CallStatus,
     inbound::{DeliveryStatus, Receipt},
 };
@@ -13,10 +13,12 @@ use super::{
     follow_ups::follow_up,
     inbound::{HOLD, PERSON, STRANGER, batch, inbound_event},
 };
-use crate::{Acceptance, BilledBy, CallChange, EventLease, ReceiptEntry};
+use crate::{
+    Acceptance, AuditFilter, BilledBy, CallChange, EventLease, LeafKind, LeafRow, NodeRow, ReceiptEntry, SealedBatch,
+};
 
 /// Statements that fill the tables with rows of these numbers, as after some time of use.
-const FILL: [&str; 15] = [
+const FILL: [&str; 17] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series({rows}) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, monthly_price, number_id,
@@ -30,9 +32,13 @@ const FILL: [&str; 15] = [
             CASE WHEN n % 1000 = 0 THEN TIMESTAMPTZ '2026-11-19 08:00Z' ELSE TIMESTAMPTZ '2027-11-22 08:00Z' END,
             now(), now() FROM generate_series({rows}) n",
     "INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
-            status, verdict, carrier, carrier_id, estimate, cost, day, attempts, created_at, updated_at)
+            status, verdict, carrier, carrier_id, estimate, cost, day, attempts, created_at, updated_at, receipt_seq)
         SELECT 'm' || n, 'o', 'a' || n % 5000, 'sms', 's', 'r', 'k' || n, 'h', 'b', 'accepted', 'allow', 'simulator',
-            'SM' || n, 0, 0, '2026-11-22', 1, now(), now() FROM generate_series({rows}) n",
+            'SM' || n, 0, 0, '2026-11-22', 1, now(), now(), n FROM generate_series({rows}) n",
+    "INSERT INTO audit (id, org_id, actor, action, target, detail, at, seq)
+        SELECT 'aud_' || n, 'o', 'x', 'x', 'x', '{}', now(), n FROM generate_series({rows}) n",
+    "INSERT INTO audit_leaves (log, seq, kind, ref, leaf, chain, at)
+        SELECT 'o', n, 'change', 'aud_' || n, decode('00', 'hex'), decode('00', 'hex'), now() FROM generate_series({rows}) n",
     "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at, contact, content)
         SELECT 'a' || CASE WHEN n % 4 = 0 THEN 7 ELSE n % 49 END, n, 'e' || n, 't', 'sms', CASE WHEN n % 4 = 0 THEN 'waiting' ELSE 'delivered' END,
             'agent_offline', '{}',
@@ -200,6 +206,51 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     store.is_own_sender(&busy, Channel::Sms).await.unwrap();
     store.find_scheduled(&busy, "k6").await.unwrap();
     call(store, &busy, round).await;
+    seal(store, &agent.org_id, now).await;
+}
+
+/// Seals what the round has written.
+async fn seal(store: &Store, org: &OrgId, now: Timestamp) {
+    let entry = AuditEntry::new(Some(org), "system", "a.b", "x", now);
+    store.append_audit(&entry).await.unwrap();
+    let logs = store.list_unsealed_logs(50).await.unwrap();
+    assert!(logs.contains(&org.to_string()), "{logs:?}");
+    let log = [(org.to_string(), vec![0; 32])];
+    let heads = store.lease_logs(&log, "one", now, now + HOLD).await.unwrap();
+    let before = heads.into_iter().next().unwrap();
+    let changes = store.list_unsealed_changes(&[org.as_str()], 50).await.unwrap();
+    let sends = store.list_unsealed_sends(&[org.as_str()], 50).await.unwrap();
+    assert!(!changes.is_empty() && sends.len() >= 32);
+    let changes = changes.into_iter().map(|row| (LeafKind::Change, row.id));
+    let rows = changes.chain(sends.into_iter().map(|row| (LeafKind::Send, row.id)));
+    let leaf = |(seq, (kind, reference))| LeafRow {
+        seq,
+        kind,
+        reference,
+        leaf: vec![1; 32],
+        chain: vec![2; 32],
+        at: now,
+        entry: None,
+    };
+    let leaves: Vec<LeafRow> = (before.size..).zip(rows).map(leaf).collect();
+    let last = leaves.last().cloned().unwrap();
+    let nodes = vec![NodeRow {
+        level: 1,
+        n: before.size,
+        hash: vec![3; 32],
+    }];
+    let batch = SealedBatch { before, leaves, nodes };
+    assert!(store.append_leaves(&[batch]).await.unwrap());
+    store.find_oldest_unsealed().await.unwrap();
+    store.list_log_hashes(org.as_str(), 0, last.seq - 9, 9).await.unwrap();
+    store.list_leaves(org.as_str(), last.seq - 9, 9).await.unwrap();
+    store.list_sealed_changes("o", 10, 20).await.unwrap();
+    assert_eq!(
+        store.find_leaf(org.as_str(), &last.reference).await.unwrap(),
+        Some(last)
+    );
+    let rows = store.list_audit(Some(org), AuditFilter::default(), 9).await.unwrap();
+    assert!(!rows.is_empty());
 }
 
 /// Runs the reads and writes of concurrent sends.

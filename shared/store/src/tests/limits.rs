@@ -13,14 +13,14 @@ both_engines! {
             max_spend_per_month: Some(Micros(i64::MAX)),
         };
         assert_eq!(db.find_limits("agt:a").await.unwrap(), None);
-        db.set_limits("agt:a", &all, morning()).await.unwrap();
+        db.change(setup()).set_limits("agt:a", &all, morning()).await.unwrap();
         assert_eq!(db.find_limits("agt:a").await.unwrap(), Some(all));
         assert_eq!(db.find_limits("org:a").await.unwrap(), None);
 
         // `None` removes a limit.
-        db.set_limits("agt:a", &per_day(5), morning()).await.unwrap();
+        db.change(setup()).set_limits("agt:a", &per_day(5), morning()).await.unwrap();
         assert_eq!(db.find_limits("agt:a").await.unwrap(), Some(per_day(5)));
-        db.set_limits("agt:a", &Limits::default(), morning()).await.unwrap();
+        db.change(setup()).set_limits("agt:a", &Limits::default(), morning()).await.unwrap();
         assert_eq!(db.find_limits("agt:a").await.unwrap(), Some(Limits::default()));
     }
 

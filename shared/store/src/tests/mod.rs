@@ -2,6 +2,7 @@
 //! the messages, and the tasks of the store must end.
 
 mod audit;
+mod audit_log;
 mod backlogs;
 mod billing_configs;
 mod budget_alerts;
@@ -57,8 +58,8 @@ use butt_dial_domain::{
 use chrono::{TimeDelta, TimeZone as _, Utc};
 
 use crate::{
-    AcceptedSend, Agent, AgentStatus, AttemptOutcome, EventReason, EventState, ScheduledState, SendResult, SenderRoute,
-    SettledSend, Store, StoreError,
+    AcceptedSend, Agent, AgentStatus, AttemptOutcome, AuditEntry, EventReason, EventState, ScheduledState, SendResult,
+    SenderRoute, SettledSend, Store, StoreError,
 };
 use database::Database;
 
@@ -102,10 +103,19 @@ fn seconds(seconds: i64) -> TimeDelta {
     TimeDelta::seconds(seconds)
 }
 
+/// Returns the entry of a change that a test prepares.
+fn setup() -> AuditEntry {
+    AuditEntry::new(None, "system", "test.setup", "test", morning())
+}
+
 /// Creates an active agent of a new organization.
 async fn new_agent(store: &Store) -> Agent {
     let slug = butt_dial_domain::ids::unique();
-    let org = store.create_organization("Acme", &slug, morning()).await.unwrap();
+    let org = store
+        .change(setup())
+        .create_organization("Acme", &slug, morning())
+        .await
+        .unwrap();
     new_agent_in(store, &org.id).await
 }
 
@@ -118,7 +128,7 @@ async fn new_agent_in(store: &Store, org: &butt_dial_domain::OrgId) -> Agent {
         status: AgentStatus::Active,
         created_at: morning(),
     };
-    store.create_agent(&agent).await.unwrap();
+    store.change(setup()).create_agent(&agent).await.unwrap();
     agent
 }
 

@@ -39,7 +39,11 @@ async fn number(db: &Database, agent: &Agent, address: &str, country: &str) -> C
         monthly_price: None,
         registration: None,
     };
-    db.create_senders(&[new], morning()).await.unwrap().remove(0)
+    db.change(setup())
+        .create_senders(&[new], morning())
+        .await
+        .unwrap()
+        .remove(0)
 }
 
 both_engines! {
@@ -121,7 +125,7 @@ both_engines! {
         assert!(claim(morning() + day).await.is_empty());
         db.note_number_check(&id, morning() + day + day).await.unwrap();
         assert!(claim(morning() + day + day).await.is_empty());
-        db.release_senders(&agent.org_id, &[id], morning()).await.unwrap();
+        db.change(setup()).release_senders(&agent.org_id, &[id], morning()).await.unwrap();
         assert!(claim(morning() + TimeDelta::days(9)).await.is_empty(), "released");
     }
 }

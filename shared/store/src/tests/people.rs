@@ -31,7 +31,7 @@ both_engines! {
         let unknown = db.find_contact_facts(org, id, PERSON).await.unwrap();
         assert_eq!(unknown.addresses, [PERSON]);
         assert!(unknown.last_inbound.is_empty() && unknown.suppressions.is_empty());
-        db.assign_channel(org, id, Channel::Sms, "+14155550100", morning()).await.unwrap();
+        db.change(setup()).assign_channel(org, id, Channel::Sms, "+14155550100", morning()).await.unwrap();
         let profile = db.find_profile(id).await.unwrap().unwrap();
         let channel = profile.channel(Channel::Sms).unwrap().id.clone();
         db.record_inbound(&channel, PERSON, morning()).await.unwrap();

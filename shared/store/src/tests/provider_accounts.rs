@@ -27,7 +27,10 @@ async fn create_account(
         status: AccountStatus::Active,
         is_subaccount,
     };
-    db.create_provider_account(&account, morning()).await.map(|()| id)
+    db.change(setup())
+        .create_provider_account(&account, morning())
+        .await
+        .map(|()| id)
 }
 
 both_engines! {
@@ -40,8 +43,8 @@ both_engines! {
         assert_eq!(db.list_provider_accounts(&ada.org_id).await.unwrap().len(), 1);
 
         let account = db.find_provider_account(&id).await.unwrap().unwrap();
-        assert!(db.replace_credentials(&id, account.version, b"new", morning()).await.unwrap());
-        assert!(!db.replace_credentials(&id, account.version, b"late", morning()).await.unwrap(), "the first one wins");
+        assert!(db.change(setup()).replace_credentials(&id, account.version, b"new", morning()).await.unwrap());
+        assert!(!db.change(setup()).replace_credentials(&id, account.version, b"late", morning()).await.unwrap(), "the first one wins");
         let account = db.find_provider_account(&id).await.unwrap().unwrap();
         assert_eq!((account.version, account.credentials.as_slice()), (2, b"new".as_slice()));
     }
@@ -50,13 +53,13 @@ both_engines! {
         let agent = new_agent(db).await;
         let id = create(db, &agent, "AC1").await.unwrap();
         assert!(!db.note_working_account(&id, morning()).await.unwrap());
-        assert!(db.set_account_status(&id, AccountStatus::Failing, Some("401"), morning()).await.unwrap());
+        assert!(db.change(setup()).set_account_status(&id, AccountStatus::Failing, Some("401"), morning()).await.unwrap());
         let failing = db.list_failing_accounts(9).await.unwrap();
         assert_eq!((failing.len(), failing[0].failure.as_deref()), (1, Some("401")));
         assert!(db.note_working_account(&id, morning()).await.unwrap());
         assert!(db.list_failing_accounts(9).await.unwrap().is_empty());
-        assert!(db.set_account_status(&id, AccountStatus::Closed, None, morning()).await.unwrap());
-        assert!(!db.set_account_status(&id, AccountStatus::Active, None, morning()).await.unwrap());
+        assert!(db.change(setup()).set_account_status(&id, AccountStatus::Closed, None, morning()).await.unwrap());
+        assert!(!db.change(setup()).set_account_status(&id, AccountStatus::Active, None, morning()).await.unwrap());
         assert!(db.list_accounts_by_external_id("twilio", "AC1").await.unwrap().is_empty());
     }
 
@@ -75,13 +78,13 @@ both_engines! {
             monthly_price: None,
             registration: None,
         };
-        let sender = db.create_senders(&[sender], morning()).await.unwrap().remove(0);
+        let sender = db.change(setup()).create_senders(&[sender], morning()).await.unwrap().remove(0);
         assert_eq!(db.find_sender_account(Channel::Line, "U1").await.unwrap().as_ref(), Some(&id));
-        assert!(!db.delete_provider_account(&agent.org_id, &id).await.unwrap());
-        db.release_senders(&agent.org_id, std::slice::from_ref(&sender), morning()).await.unwrap();
+        assert!(!db.change(setup()).delete_provider_account(&agent.org_id, &id).await.unwrap());
+        db.change(setup()).release_senders(&agent.org_id, std::slice::from_ref(&sender), morning()).await.unwrap();
         db.delete_released_sender(&sender).await.unwrap();
-        assert!(!db.delete_provider_account(&other.org_id, &id).await.unwrap());
-        assert!(db.delete_provider_account(&agent.org_id, &id).await.unwrap());
+        assert!(!db.change(setup()).delete_provider_account(&other.org_id, &id).await.unwrap());
+        assert!(db.change(setup()).delete_provider_account(&agent.org_id, &id).await.unwrap());
     }
 
     async fn subaccounts_follow_status_of_their_organization(db: &Database) {
@@ -94,13 +97,13 @@ both_engines! {
             accounts.into_iter().map(|account| (account.id, account.status)).collect::<Vec<_>>()
         };
         assert_eq!(unaligned().await, []);
-        db.set_organization_status(&ada.org_id, false).await.unwrap();
+        db.change(setup()).set_organization_status(&ada.org_id, false).await.unwrap();
         assert_eq!(unaligned().await, [(sub.clone(), AccountStatus::Active)]);
-        db.set_account_status(&sub, AccountStatus::Suspended, None, morning()).await.unwrap();
+        db.change(setup()).set_account_status(&sub, AccountStatus::Suspended, None, morning()).await.unwrap();
         assert_eq!(unaligned().await, []);
-        db.set_organization_status(&ada.org_id, true).await.unwrap();
+        db.change(setup()).set_organization_status(&ada.org_id, true).await.unwrap();
         assert_eq!(unaligned().await, [(sub.clone(), AccountStatus::Suspended)]);
-        db.set_account_status(&sub, AccountStatus::Active, None, morning()).await.unwrap();
+        db.change(setup()).set_account_status(&sub, AccountStatus::Active, None, morning()).await.unwrap();
         assert_eq!(unaligned().await, []);
     }
 }

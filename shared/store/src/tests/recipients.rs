@@ -115,10 +115,10 @@ both_engines! {
     async fn blocks_each_direction_of_a_channel(db: &Database) {
         let agent = new_agent(db).await;
         for (channel, address) in [(Channel::Sms, "+14155550100"), (Channel::Email, "ada@acme.example")] {
-            db.assign_channel(&agent.org_id, &agent.id, channel, address, morning()).await.unwrap();
+            db.change(setup()).assign_channel(&agent.org_id, &agent.id, channel, address, morning()).await.unwrap();
         }
         let set = async |inbound, outbound| {
-            assert!(db.set_channel_block(&agent.id, Channel::Sms, inbound, outbound).await.unwrap());
+            assert!(db.change(setup()).set_channel_block(&agent.id, Channel::Sms, inbound, outbound).await.unwrap());
             let sql = "SELECT CAST(SUM(CASE WHEN blocks_inbound THEN 1 ELSE 0 END
                 + CASE WHEN blocks_outbound THEN 10 ELSE 0 END) AS BIGINT) FROM channels";
             db.count(sql).await
@@ -128,7 +128,7 @@ both_engines! {
         assert_eq!(set(None, None).await, 11);
         assert_eq!(set(Some(false), None).await, 10);
         assert_eq!(set(Some(true), Some(false)).await, 1);
-        assert!(!db.set_channel_block(&agent.id, Channel::Line, Some(true), None).await.unwrap());
+        assert!(!db.change(setup()).set_channel_block(&agent.id, Channel::Line, Some(true), None).await.unwrap());
         let route = db.find_route(Channel::Email, "ada@acme.example").await.unwrap().unwrap();
         assert!(!route.agent().unwrap().blocked, "only the channel that was named");
     }

@@ -88,7 +88,10 @@ async fn activate(db: &Database, org: &OrgId) -> bool {
             }),
         }),
     };
-    db.take_registration_step(&step, morning()).await.unwrap()
+    db.change(setup())
+        .take_registration_step(&step, morning())
+        .await
+        .unwrap()
 }
 
 both_engines! {
@@ -108,7 +111,7 @@ both_engines! {
         assert_eq!((members[0].email.as_str(), members[0].role), ("Ann@example.com", Role::Owner));
         let memberships = db.list_memberships(OWNER).await.unwrap();
         assert_eq!((&memberships[0].org_id, memberships.len()), (&org, 1));
-        assert!(!db.delete_pending_organization(&org).await.unwrap());
+        assert!(!db.change(setup()).delete_pending_organization(&org).await.unwrap());
     }
 
     async fn registration_waits_for_terms(db: &Database) {
@@ -126,7 +129,7 @@ both_engines! {
             }),
             then: NextStep::AwaitTerms(one_time("session", OneTimeKind::Onboarding, Some(&org))),
         };
-        assert!(db.take_registration_step(&step, morning()).await.unwrap());
+        assert!(db.change(setup()).take_registration_step(&step, morning()).await.unwrap());
         let found = db.find_organization(&org).await.unwrap().unwrap();
         assert_eq!((found.status, found.verified_at), (OrgStatus::Pending, Some(morning())));
         assert!(db.find_one_time_token("session", OneTimeKind::Onboarding).await.unwrap().is_some());
@@ -153,7 +156,7 @@ both_engines! {
         let org = register(db).await;
         assert_eq!(db.list_expired_organizations(morning()).await.unwrap(), []);
         assert_eq!(db.list_expired_organizations(morning() + seconds(3_601)).await.unwrap(), std::slice::from_ref(&org));
-        assert!(db.delete_pending_organization(&org).await.unwrap());
+        assert!(db.change(setup()).delete_pending_organization(&org).await.unwrap());
         assert!(db.find_organization(&org).await.unwrap().is_none());
         assert!(db.find_one_time_token("link", OneTimeKind::Verification).await.unwrap().is_none());
     }
@@ -172,14 +175,14 @@ both_engines! {
     async fn last_owner_stays(db: &Database) {
         let org = register(db).await;
         activate(db, &org).await;
-        let add = async |email: &str, role| db.add_member(&org, (email, email), role, "tok_1", None, morning()).await.unwrap();
+        let add = async |email: &str, role| db.change(setup()).add_member(&org, (email, email), role, "tok_1", None, morning()).await.unwrap();
         assert_eq!(add(OWNER, Role::Viewer).await, MemberChange::LastOwner);
-        assert_eq!(db.remove_member(&org, OWNER).await.unwrap(), MemberChange::LastOwner);
+        assert_eq!(db.change(setup()).remove_member(&org, OWNER).await.unwrap(), MemberChange::LastOwner);
         assert_eq!(add("bob@example.com", Role::Owner).await, MemberChange::Done);
         assert_eq!(add("bob@example.com", Role::Owner).await, MemberChange::Done);
         assert_eq!(db.list_members(&org).await.unwrap().len(), 2);
-        assert_eq!(db.remove_member(&org, OWNER).await.unwrap(), MemberChange::Done);
-        assert_eq!(db.remove_member(&org, OWNER).await.unwrap(), MemberChange::Unknown);
+        assert_eq!(db.change(setup()).remove_member(&org, OWNER).await.unwrap(), MemberChange::Done);
+        assert_eq!(db.change(setup()).remove_member(&org, OWNER).await.unwrap(), MemberChange::Unknown);
         assert_eq!(db.count("SELECT COUNT(*) FROM users").await, 1);
     }
 
@@ -217,14 +220,14 @@ both_engines! {
         let ends_at = morning() + seconds(30);
         let replace = async |n: usize, hash: &str, at| {
             let new = team_token(&ids[n], hash, &org);
-            db.replace_tokens(&new, ReplacedTokens::One(&old), at, morning()).await.unwrap()
+            db.change(setup()).replace_tokens(&new, ReplacedTokens::One(&old), at, morning()).await.unwrap()
         };
         assert_eq!(replace(0, "t0", ends_at).await, 1);
         assert_eq!(replace(1, "t1", ends_at).await, 0, "replaced already");
         assert!(db.find_token("t1").await.unwrap().is_none());
         assert_eq!(db.find_token("team").await.unwrap().unwrap().expires_at, Some(ends_at));
         let all = team_token(&ids[2], "t2", &org);
-        let replaced = db.replace_tokens(&all, ReplacedTokens::UnlabelledTeam, morning(), morning()).await.unwrap();
+        let replaced = db.change(setup()).replace_tokens(&all, ReplacedTokens::UnlabelledTeam, morning(), morning()).await.unwrap();
         assert_eq!(replaced, 2);
         assert!(db.find_token("t2").await.unwrap().unwrap().revoked_at.is_none());
     }
@@ -232,18 +235,18 @@ both_engines! {
     async fn teams_are_listed_and_suspended(db: &Database) {
         let agent = new_agent(db).await;
         let team = NewTeam { name: "T", slug: "team-t", mode: OrgMode::Sandbox, owner_email: Some(OWNER), settings: None };
-        let org = db.create_team(&team, morning()).await.unwrap();
-        assert!(matches!(db.create_team(&team, morning()).await, Err(StoreError::Conflict)));
+        let org = db.change(setup()).create_team(&team, morning()).await.unwrap();
+        assert!(matches!(db.change(setup()).create_team(&team, morning()).await, Err(StoreError::Conflict)));
         let teams = db.list_teams(None, 10).await.unwrap();
         let of = |id: &OrgId| teams.iter().find(|entry| &entry.org.id == id).unwrap();
         assert_eq!((of(&agent.org_id).agents, of(&org).agents), (1, 0));
         assert_eq!(of(&org).org.mode, OrgMode::Sandbox);
         assert!(db.list_teams(Some(&teams[1].org.id), 10).await.unwrap().is_empty());
-        assert!(db.set_organization_status(&agent.org_id, false).await.unwrap());
+        assert!(db.change(setup()).set_organization_status(&agent.org_id, false).await.unwrap());
         assert_eq!(db.find_profile(&agent.id).await.unwrap().unwrap().org_status, OrgStatus::Suspended);
-        assert!(db.set_organization_status(&agent.org_id, true).await.unwrap());
-        assert!(!db.set_organization_status(&OrgId::generate(), true).await.unwrap());
-        db.set_admin_phone(&org, "+14155550123").await.unwrap();
+        assert!(db.change(setup()).set_organization_status(&agent.org_id, true).await.unwrap());
+        assert!(!db.change(setup()).set_organization_status(&OrgId::generate(), true).await.unwrap());
+        db.change(setup()).set_admin_phone(&org, "+14155550123").await.unwrap();
         let found = db.find_organization(&org).await.unwrap().unwrap();
         assert_eq!(found.admin_phone.as_deref(), Some("+14155550123"));
     }

@@ -20,7 +20,11 @@ async fn number(db: &Database, agent: &Agent) -> ChannelId {
         monthly_price: Some(RENT),
         registration: None,
     };
-    db.create_senders(&[new], morning()).await.unwrap().remove(0)
+    db.change(setup())
+        .create_senders(&[new], morning())
+        .await
+        .unwrap()
+        .remove(0)
 }
 
 async fn due(db: &Database, at: Timestamp) -> Vec<DueRent> {
@@ -60,7 +64,7 @@ both_engines! {
         let next = morning() + TimeDelta::days(30);
         assert!(db.charge_rent(&rent, &agent.id, Micros::ZERO, next, morning()).await.unwrap());
         assert_eq!((cost(db, &agent).await, due(db, morning()).await.len()), (0, 0));
-        db.release_senders(&agent.org_id, &[id], morning()).await.unwrap();
+        db.change(setup()).release_senders(&agent.org_id, &[id], morning()).await.unwrap();
         assert_eq!(due(db, next).await, [], "released");
         let stale = DueRent { rent_paid_until: Some(next), ..rent };
         assert!(!db.charge_rent(&stale, &agent.id, Micros(RENT), next, next).await.unwrap());

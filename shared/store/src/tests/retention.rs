@@ -38,14 +38,8 @@ both_engines! {
             super::scheduled::schedule(db, &agent, key, morning()).await.unwrap();
         }
         db.execute("UPDATE scheduled_sends SET state = 'sent', request = NULL WHERE idempotency_key = 'one'").await;
-        let entry = AuditEntry {
-            org_id: None,
-            actor: "system".into(),
-            action: "a.b".into(),
-            target: "t".into(),
-            detail: json!({}),
-            at: morning(),
-        };
+        db.execute("DELETE FROM audit").await;
+        let entry = AuditEntry::new(None, "system", "a.b", "t", morning());
         db.append_audit(&entry).await.unwrap();
         assert_eq!(delete_timed(db, morning()).await, [0; 4], "not older than that");
         assert_eq!(delete_timed(db, afterwards()).await, [2, 1, 3, 1]);

@@ -11,7 +11,8 @@ async fn find(db: &Database, channel: Channel, address: &str) -> std::sync::Arc<
 }
 
 async fn assign(db: &Database, agent: &Agent, channel: Channel, address: &str) {
-    db.assign_channel(&agent.org_id, &agent.id, channel, address, morning())
+    db.change(setup())
+        .assign_channel(&agent.org_id, &agent.id, channel, address, morning())
         .await
         .unwrap();
 }
@@ -39,9 +40,9 @@ both_engines! {
         assert_eq!(db.find_route(Channel::Sms, "+14155550101").await.unwrap(), None);
 
         // An inbound block applies to inbound messages; a pause by the administrator does not.
-        db.pause_channel(&ada.id, Channel::Sms, true).await.unwrap();
+        db.change(setup()).pause_channel(&ada.id, Channel::Sms, true).await.unwrap();
         assert!(!find(db, Channel::Sms, "+14155550100").await.blocked);
-        db.set_channel_block(&ada.id, Channel::Sms, Some(true), None).await.unwrap();
+        db.change(setup()).set_channel_block(&ada.id, Channel::Sms, Some(true), None).await.unwrap();
         assert!(find(db, Channel::Sms, "+14155550100").await.blocked);
         assert!(db.list_routes(None, 9).await.unwrap().iter().any(|route| route.agent().unwrap().blocked));
     }

@@ -28,7 +28,7 @@ fn new<'a>(agent: &'a Agent, of_agent: bool, channel: Channel, address: &'a str)
 /// A number of the agent, for texts and calls.
 async fn phone(db: &Database, agent: &Agent, address: &str) -> Vec<ChannelId> {
     let both = [Channel::Sms, Channel::Voice].map(|channel| new(agent, true, channel, address));
-    db.create_senders(&both, morning()).await.unwrap()
+    db.change(setup()).create_senders(&both, morning()).await.unwrap()
 }
 
 async fn find(db: &Database, agent: &Agent, id: &ChannelId) -> Option<Sender> {
@@ -47,18 +47,18 @@ both_engines! {
         assert_eq!((sender.country.as_deref(), sender.number_id.as_deref()), (Some("US"), Some("PN1")));
         assert_eq!(db.find_monthly_price(&first[0]).await.unwrap(), Some(Micros(1_150_000)));
         assert_eq!(find(db, &bob, &first[0]).await, None, "of another organization");
-        let taken = db.create_senders(&[new(&bob, true, Channel::Sms, NUMBER)], morning()).await;
+        let taken = db.change(setup()).create_senders(&[new(&bob, true, Channel::Sms, NUMBER)], morning()).await;
         assert!(matches!(taken, Err(StoreError::Conflict)));
 
         let change = SenderChange { label: Some("New"), paused: Some(true), primary: Some(true) };
         let other = find(db, &ada, &second[0]).await.unwrap();
-        assert!(db.change_sender(&ada.org_id, &other, change).await.unwrap());
+        assert!(db.change(setup()).change_sender(&ada.org_id, &other, change).await.unwrap());
         for id in &second {
             let changed = find(db, &ada, id).await.unwrap();
             assert!(changed.paused && changed.is_primary && changed.label.as_deref() == Some("New"));
         }
         assert!(!find(db, &ada, &first[0]).await.unwrap().is_primary);
-        assert!(!db.change_sender(&bob.org_id, &other, change).await.unwrap());
+        assert!(!db.change(setup()).change_sender(&bob.org_id, &other, change).await.unwrap());
         assert_eq!(db.find_profile(&ada.id).await.unwrap().unwrap().channel(Channel::Sms).unwrap().id, second[0]);
     }
 
@@ -67,7 +67,7 @@ both_engines! {
         let registration = Some(("dom-1", Registration::Pending));
         let mail = |address, registration| NewSender { registration, ..new(&agent, true, Channel::Email, address) };
         let senders = [mail("ada@shop.example", registration), mail("ada@agents.example", None)];
-        let ids = db.create_senders(&senders, morning()).await.unwrap();
+        let ids = db.change(setup()).create_senders(&senders, morning()).await.unwrap();
         let found = db.find_mail_domain("shop.example").await.unwrap().unwrap();
         assert_eq!((&found.id, found.registration_id.as_deref()), (&ids[0], Some("dom-1")));
         for other in ["agents.example", "hop.example", "example"] {
@@ -79,12 +79,12 @@ both_engines! {
         let agent = new_agent(db).await;
         let ids = phone(db, &agent, NUMBER).await;
         let org = &agent.org_id;
-        assert_eq!(db.release_senders(org, &ids, morning()).await.unwrap(), 2);
-        assert_eq!(db.release_senders(org, &ids, morning()).await.unwrap(), 0);
+        assert_eq!(db.change(setup()).release_senders(org, &ids, morning()).await.unwrap(), 2);
+        assert_eq!(db.change(setup()).release_senders(org, &ids, morning()).await.unwrap(), 0);
         assert_eq!(db.find_route(Channel::Sms, NUMBER).await.unwrap(), None);
         assert_eq!(db.list_senders(org, Some(&agent.id)).await.unwrap(), []);
         assert_eq!(db.list_senders_by_address(org, NUMBER).await.unwrap().len(), 2, "it is held");
-        let take_back = async |held_since| db.take_back_sender(org, &ids[0], Some(&agent.id), held_since).await.unwrap();
+        let take_back = async |held_since| db.change(setup()).take_back_sender(org, &ids[0], Some(&agent.id), held_since).await.unwrap();
         assert!(!take_back(morning()).await, "the hold has ended");
         assert!(take_back(morning() - seconds(1)).await);
         assert!(!take_back(morning() - seconds(1)).await, "it is in use");
@@ -104,9 +104,9 @@ both_engines! {
 
     async fn pooled_sender_serves_one_agent_per_contact(db: &Database) {
         let ada = new_agent(db).await;
-        let bob = db.register_agent(Agent { id: AgentId::generate(), ..ada.clone() }).await.unwrap();
+        let bob = db.change(setup()).register_agent(Agent { id: AgentId::generate(), ..ada.clone() }).await.unwrap();
         let pooled = new(&ada, false, Channel::Sms, NUMBER);
-        let id = db.create_senders(&[pooled], morning()).await.unwrap().remove(0);
+        let id = db.change(setup()).create_senders(&[pooled], morning()).await.unwrap().remove(0);
         let (org, expired) = (&ada.org_id, morning() - seconds(600));
         let bind = async |agent: &AgentId, at| db.bind_sender(&id, "+1", (org, agent), at, expired).await.unwrap();
         assert!(bind(&ada.id, morning()).await);
@@ -131,8 +131,8 @@ both_engines! {
         let oldest = owner("+2", expired).await;
         assert!(oldest == ada.id || oldest == bob.id, "an agent of the organization");
 
-        assert!(db.assign_pooled_sender(org, &id, &bob.id).await.unwrap());
-        assert!(!db.assign_pooled_sender(org, &id, &ada.id).await.unwrap());
+        assert!(db.change(setup()).assign_pooled_sender(org, &id, &bob.id).await.unwrap());
+        assert!(!db.change(setup()).assign_pooled_sender(org, &id, &ada.id).await.unwrap());
         assert!(db.list_pool(org, Channel::Sms, "+1", expired).await.unwrap().is_empty());
         assert_eq!(db.find_sender_account(Channel::Sms, NUMBER).await.unwrap(), None);
     }
@@ -143,7 +143,7 @@ both_engines! {
             registration: Some(("XE1", Registration::Pending)),
             ..new(&agent, true, Channel::Whatsapp, NUMBER)
         };
-        let id = db.create_senders(&[pending], morning()).await.unwrap().remove(0);
+        let id = db.change(setup()).create_senders(&[pending], morning()).await.unwrap().remove(0);
         assert!(find(db, &agent, &id).await.unwrap().paused);
         assert_eq!(db.list_registering_senders(9).await.unwrap().len(), 1);
         assert!(db.conclude_registration(&id, true).await.unwrap());
@@ -160,14 +160,14 @@ both_engines! {
             identity: Some(IdentityMode::Hybrid),
             isolation: Some(IsolationMode::SubaccountPerAgent),
         };
-        db.set_sender_modes(org, modes).await.unwrap();
-        db.set_sender_modes(org, SenderModes::default()).await.unwrap();
+        db.change(setup()).set_sender_modes(org, modes).await.unwrap();
+        db.change(setup()).set_sender_modes(org, SenderModes::default()).await.unwrap();
         assert_eq!(db.find_sender_modes(org, Some(&agent.id)).await.unwrap(), modes);
-        db.set_agent_identity(org, &agent.id, IdentityMode::Shared).await.unwrap();
+        db.change(setup()).set_agent_identity(org, &agent.id, IdentityMode::Shared).await.unwrap();
         assert_eq!(db.find_sender_modes(org, Some(&agent.id)).await.unwrap().identity, Some(IdentityMode::Shared));
         assert_eq!(db.find_profile(&agent.id).await.unwrap().unwrap().identity, Some(IdentityMode::Shared));
         assert_eq!(db.find_agent_quota(org).await.unwrap(), (1, None));
-        db.set_agent_quota(org, 7).await.unwrap();
+        db.change(setup()).set_agent_quota(org, 7).await.unwrap();
         assert_eq!(db.find_agent_quota(org).await.unwrap(), (1, Some(7)));
     }
 }

@@ -19,7 +19,7 @@ async fn create(store: &Store, hash: &str, scope: Scope, org: Option<&OrgId>, ag
         created_by: None,
         restriction: None,
     };
-    store.create_token(&token, morning()).await.unwrap();
+    store.change(setup()).create_token(&token, morning()).await.unwrap();
     id
 }
 
@@ -52,7 +52,7 @@ both_engines! {
             created_by: None,
             restriction: None,
         };
-        db.create_token(&token, morning()).await.unwrap();
+        db.change(setup()).create_token(&token, morning()).await.unwrap();
         let principal = Principal {
             token: id.clone(),
             scope: Scope::Agent,
@@ -99,7 +99,7 @@ both_engines! {
             created_by: None,
             restriction: Some(&restriction),
         };
-        db.create_token(&token, morning()).await.unwrap();
+        db.change(setup()).create_token(&token, morning()).await.unwrap();
         let found = async || db.find_token("h1").await.unwrap().unwrap().principal.restriction.unwrap();
         assert_eq!(*found().await, restriction);
         let listed = db.list_agent_tokens(&agent.org_id, &agent.id).await.unwrap();
@@ -121,9 +121,9 @@ both_engines! {
         assert_eq!(db.find_agent_token(&theirs.id, &first).await.unwrap(), None);
         let found = db.find_agent_token(&ours.id, &first).await.unwrap().unwrap();
         assert_eq!((found.principal.token, found.revoked_at), (first.clone(), None));
-        assert!(!db.revoke_agent_token(&theirs.id, &first, morning()).await.unwrap());
-        assert!(db.revoke_agent_token(&ours.id, &first, morning()).await.unwrap());
-        assert!(!db.revoke_agent_token(&ours.id, &first, morning()).await.unwrap(), "revoked already");
+        assert!(!db.change(setup()).revoke_agent_token(&theirs.id, &first, morning()).await.unwrap());
+        assert!(db.change(setup()).revoke_agent_token(&ours.id, &first, morning()).await.unwrap());
+        assert!(!db.change(setup()).revoke_agent_token(&ours.id, &first, morning()).await.unwrap(), "revoked already");
         assert_eq!(listed(db, &ours).await, [second]);
         assert_eq!(db.count_agent_tokens(&ours.id, morning()).await.unwrap(), 1);
     }
@@ -143,7 +143,7 @@ both_engines! {
             created_by: None,
             restriction: None,
         };
-        assert!(matches!(db.create_token(&again, morning()).await, Err(StoreError::Conflict)));
+        assert!(matches!(db.change(setup()).create_token(&again, morning()).await, Err(StoreError::Conflict)));
         assert_eq!(db.find_token("h1").await.unwrap().unwrap().principal.scope, Scope::Agent);
     }
 
@@ -175,9 +175,9 @@ both_engines! {
         create(db, "team", Scope::OrgAdmin, Some(&ours.org_id), None).await;
         create(db, "root", Scope::SuperAdmin, None, None).await;
 
-        assert_eq!(db.revoke_tokens(&theirs.org_id, Some(&ours.id), None, morning()).await.unwrap(), 0);
+        assert_eq!(db.change(setup()).revoke_tokens(&theirs.org_id, Some(&ours.id), None, morning()).await.unwrap(), 0);
         let noon = morning() + TimeDelta::hours(3);
-        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), None, noon).await.unwrap(), 2);
+        assert_eq!(db.change(setup()).revoke_tokens(&ours.org_id, Some(&ours.id), None, noon).await.unwrap(), 2);
         assert_eq!(revoked_at(db, "h1").await, Some(noon));
         assert_eq!(listed(db, &ours).await, []);
         for hash in ["neighbour", "team", "root"] {
@@ -185,7 +185,7 @@ both_engines! {
         }
 
         // A repeated revocation keeps the first time.
-        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), None, noon + seconds(1)).await.unwrap(), 0);
+        assert_eq!(db.change(setup()).revoke_tokens(&ours.org_id, Some(&ours.id), None, noon + seconds(1)).await.unwrap(), 0);
         assert_eq!(revoked_at(db, "h1").await, Some(noon));
     }
 
@@ -193,7 +193,7 @@ both_engines! {
         let ours = new_agent(db).await;
         of_agent(db, &ours, "old").await;
         let new = of_agent(db, &ours, "new").await;
-        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), Some(&new), morning()).await.unwrap(), 1);
+        assert_eq!(db.change(setup()).revoke_tokens(&ours.org_id, Some(&ours.id), Some(&new), morning()).await.unwrap(), 1);
         assert_eq!(revoked_at(db, "old").await, Some(morning()));
         assert_eq!(listed(db, &ours).await, [new]);
     }
@@ -205,7 +205,7 @@ both_engines! {
         create(db, "their team", Scope::OrgAdmin, Some(&theirs.org_id), None).await;
         create(db, "root", Scope::SuperAdmin, None, None).await;
 
-        assert_eq!(db.revoke_tokens(&ours.org_id, None, None, morning()).await.unwrap(), 1);
+        assert_eq!(db.change(setup()).revoke_tokens(&ours.org_id, None, None, morning()).await.unwrap(), 1);
         assert_eq!(revoked_at(db, "team").await, Some(morning()));
         for hash in ["h1", "their team", "root"] {
             assert_eq!(revoked_at(db, hash).await, None, "{hash}");
@@ -248,10 +248,10 @@ both_engines! {
         };
         assert_eq!(listed().await, [second.clone(), first.clone()]);
 
-        assert!(!db.revoke_team_token(&theirs.org_id, &first, morning()).await.unwrap());
-        assert!(!db.revoke_team_token(&ours.org_id, &of_agent, morning()).await.unwrap());
-        assert!(db.revoke_team_token(&ours.org_id, &first, morning()).await.unwrap());
-        assert!(!db.revoke_team_token(&ours.org_id, &first, morning()).await.unwrap());
+        assert!(!db.change(setup()).revoke_team_token(&theirs.org_id, &first, morning()).await.unwrap());
+        assert!(!db.change(setup()).revoke_team_token(&ours.org_id, &of_agent, morning()).await.unwrap());
+        assert!(db.change(setup()).revoke_team_token(&ours.org_id, &first, morning()).await.unwrap());
+        assert!(!db.change(setup()).revoke_team_token(&ours.org_id, &first, morning()).await.unwrap());
         assert_eq!(listed().await, std::slice::from_ref(&second));
         assert_eq!(revoked_at(db, "t1").await, Some(morning()));
         let found = db.find_team_token(&ours.org_id, &first).await.unwrap().unwrap();
@@ -265,7 +265,7 @@ both_engines! {
         let id = create(db, "t1", Scope::OrgAdmin, Some(&agent.org_id), None).await;
         for (at, expected) in [(60, 60), (90, 60), (30, 30)] {
             let at = morning() + seconds(at);
-            db.expire_team_token(&agent.org_id, &id, at).await.unwrap();
+            db.change(setup()).expire_team_token(&agent.org_id, &id, at).await.unwrap();
             let token = db.find_token("t1").await.unwrap().unwrap();
             assert_eq!(token.expires_at, Some(morning() + seconds(expected)));
         }
@@ -277,7 +277,7 @@ both_engines! {
         of_agent(db, &agent, "h1").await;
         let (since, until) = (morning() - seconds(5), morning() + seconds(5));
         assert_eq!(db.list_ended_tokens(since, until).await.unwrap(), []);
-        db.revoke_tokens(org, Some(id), None, morning()).await.unwrap();
+        db.change(setup()).revoke_tokens(org, Some(id), None, morning()).await.unwrap();
         assert_eq!(db.list_ended_tokens(since, until).await.unwrap(), [(id.clone(), morning())]);
         assert_eq!(db.list_ended_tokens(until, until + seconds(5)).await.unwrap(), []);
 
@@ -293,7 +293,7 @@ both_engines! {
             created_by: None,
             restriction: None,
         };
-        db.create_token(&token, morning()).await.unwrap();
+        db.change(setup()).create_token(&token, morning()).await.unwrap();
         let ended = db.list_ended_tokens(until, until + seconds(5)).await.unwrap();
         assert_eq!(ended, [(id.clone(), until + seconds(1))]);
     }

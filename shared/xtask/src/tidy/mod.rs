@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: checks that the compiler and clippy do not make. Each rule is one file and one entry in
 //! `RULES`. A rule reads the tree and returns findings, each with a hint; it never changes a file.
 
+mod audited;
 mod commits;
 mod dependency_rules;
 mod file_circles;
@@ -75,6 +76,11 @@ const RULES: &[Rule] = &[
         name: "commits",
         about: "commit subjects have at most 72 characters and one topic",
         check: commits::check,
+    },
+    Rule {
+        name: "audited",
+        about: "administrative tables change with an audit entry in the same transaction",
+        check: audited::check,
     },
     Rule {
         name: "store-tests",

@@ -12,7 +12,10 @@ use butt_dial_domain::{
     senders::{IdentityMode, IsolationMode},
 };
 use butt_dial_identity::on_behalf_of;
-use butt_dial_messaging::{PublicUrls, testing::Bench};
+use butt_dial_messaging::{
+    PublicUrls,
+    testing::{Bench, setup},
+};
 use butt_dial_providers::{
     Simulator, resend,
     simulator::{InjectedFault, SimulatedAccount, SimulatedDomain},
@@ -357,14 +360,16 @@ async fn released_number_is_held_and_then_returned() {
     let agent = &world.bench.agent;
     let taken = world
         .senders
-        .take_back(&agent.org_id, Some(&agent.id), &ordered.number)
+        .take_back((&agent.org_id, "tok_1"), Some(&agent.id), &ordered.number)
         .await
         .unwrap();
     assert_eq!((taken.len(), world.owned().await.len()), (2, 2));
 
     world.senders.release(&world.caller, id).await.unwrap();
     world.clock.advance(TimeDelta::hours(2));
-    let late = world.senders.take_back(&agent.org_id, Some(&agent.id), &ordered.number);
+    let late = world
+        .senders
+        .take_back((&agent.org_id, "tok_1"), Some(&agent.id), &ordered.number);
     assert!(late.await.unwrap().is_empty(), "it may be returned at any moment");
     world.senders.return_released().await.unwrap();
     assert!(world.bought(MAIN).is_empty(), "the hold has ended");
@@ -395,11 +400,23 @@ async fn subaccount_is_suspended_with_its_organization() {
     world.senders.order_number(&world.caller, world.order()).await.unwrap();
     let status = || world.simulator.state().account_book().accounts()[0].status.clone();
     let org = &world.bench.agent.org_id;
-    world.bench.store.set_organization_status(org, false).await.unwrap();
+    world
+        .bench
+        .store
+        .change(setup())
+        .set_organization_status(org, false)
+        .await
+        .unwrap();
     assert_eq!(world.accounts.align_subaccounts().await.unwrap(), 1);
     assert_eq!(status(), "suspended");
     assert_eq!(world.accounts.align_subaccounts().await.unwrap(), 0);
-    world.bench.store.set_organization_status(org, true).await.unwrap();
+    world
+        .bench
+        .store
+        .change(setup())
+        .set_organization_status(org, true)
+        .await
+        .unwrap();
     assert_eq!(world.accounts.align_subaccounts().await.unwrap(), 1);
     assert_eq!(status(), "active");
 }

@@ -342,13 +342,17 @@ async fn changed_webhooks_are_repaired_and_audited() {
     let audit = world
         .bench
         .store
-        .list_audit(&world.bench.agent.org_id, 100)
+        .list_audit(
+            Some(&world.bench.agent.org_id),
+            butt_dial_store::AuditFilter::default(),
+            100,
+        )
         .await
         .unwrap();
     let repairs: Vec<&str> = audit
         .iter()
-        .filter(|entry| entry.action == "number.repair")
-        .map(|entry| entry.actor.as_str())
+        .filter(|row| row.entry.action == "number.repair")
+        .map(|row| row.entry.actor.as_str())
         .collect();
     assert_eq!(repairs.len(), 2);
     assert!(repairs.contains(&"system"), "{repairs:?}");

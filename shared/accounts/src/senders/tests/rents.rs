@@ -70,6 +70,7 @@ async fn rent_beyond_a_budget_is_charged_and_reported() {
     world
         .bench
         .store
+        .change(setup())
         .set_limits(&scope, &limits, world.clock.now())
         .await
         .unwrap();
@@ -86,6 +87,7 @@ async fn rent_beyond_a_budget_is_charged_and_reported() {
     world
         .bench
         .store
+        .change(setup())
         .set_limits(&scope, &limits, world.clock.now())
         .await
         .unwrap();

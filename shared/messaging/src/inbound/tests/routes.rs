@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::inbound::routes::Routes;
+use crate::{inbound::routes::Routes, testing::setup};
 
 const OTHER: &str = "+14155550101";
 
@@ -61,8 +61,11 @@ async fn finds_unknown_address_once_assigned() {
     assert!(routes.find(Channel::Sms, OTHER).await.unwrap().is_none());
     let (store, agent) = (&bench.store, &bench.agent);
     let now = bench.clock.now();
-    let assigned = store.assign_channel(&agent.org_id, &agent.id, Channel::Sms, OTHER, now);
-    assigned.await.unwrap();
+    let assigned = store
+        .change(setup())
+        .assign_channel(&agent.org_id, &agent.id, Channel::Sms, OTHER, now)
+        .await;
+    assigned.unwrap();
     let end = CancellationToken::new();
     let story = async {
         wait_until("subscribed", async || bench.bus.has_subscriber()).await;

@@ -18,6 +18,7 @@ fn of_task(agent: &Agent, key: &str, task: &str) -> AcceptedSend {
 
 async fn limit(store: &Store, org: &OrgId, task: &str, limit: i64) {
     store
+        .change(setup())
         .set_task_limit(org, task, Some(Micros(limit)), morning())
         .await
         .unwrap();
@@ -46,7 +47,7 @@ both_engines! {
         assert!(fits(db, &of_task(&other, "e", "t1")).await, "of another organization");
         limit(db, org, "t1", 3 * ESTIMATE).await;
         assert!(fits(db, &of_task(&agent, "f", "t1")).await);
-        db.set_task_limit(org, "t1", None, morning()).await.unwrap();
+        db.change(setup()).set_task_limit(org, "t1", None, morning()).await.unwrap();
         assert!(fits(db, &of_task(&agent, "g", "t1")).await);
     }
 
@@ -130,12 +131,12 @@ both_engines! {
         assert!(fits(db, &later).await);
         db.settle_send(settled(&later.id, accepted(1))).await.unwrap();
         let markup = |markup| BillingConfig { markup: Some(markup), ..BillingConfig::default() };
-        db.set_billing_config(org, None, &markup(1_000), morning()).await.unwrap();
+        db.change(setup()).set_billing_config(org, None, &markup(1_000), morning()).await.unwrap();
         let lines = async |by| db.list_billed_lines(org, (DAY, DAY), by, 10).await.unwrap();
         let line = |name: &str, actions, cost, billed| BilledLine { name: name.into(), actions, cost, billed };
         assert_eq!(lines(BilledBy::Day).await, [line(DAY, 3, 300, 330)]);
         assert_eq!(lines(BilledBy::Channel).await, [line("sms", 3, 300, 330)]);
-        db.set_billing_config(org, Some(id), &markup(5_000), morning()).await.unwrap();
+        db.change(setup()).set_billing_config(org, Some(id), &markup(5_000), morning()).await.unwrap();
         assert_eq!(lines(BilledBy::Agent).await, [line(id.as_str(), 3, 300, 450)]);
         let by_task = [line("", 1, 100, 150), line("t1", 1, 100, 150), line("t2", 1, 100, 150)];
         assert_eq!(lines(BilledBy::Task).await, by_task);

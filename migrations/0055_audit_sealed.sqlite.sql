@@ -1,0 +1,2 @@
+-- The rows of a log in their order.
+CREATE UNIQUE INDEX audit_sealed ON audit (coalesce(org_id, 'installation'), seq) WHERE seq IS NOT NULL;
