@@ -17,6 +17,7 @@ mod agent_takeover;
 mod api_snapshots;
 mod approvals;
 mod argument_names;
+mod audit;
 mod auth;
 mod bills;
 mod call_flows;

@@ -11,7 +11,7 @@ use butt_dial_runtime::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    agent, bootstrap, dead_letters, demo, do_not_contact, doctor, health, install_tls, rewrap_keys, rules, serve,
+    agent, audit, bootstrap, dead_letters, demo, do_not_contact, doctor, health, install_tls, rewrap_keys, rules, serve,
     simulator,
 };
 
@@ -53,6 +53,9 @@ enum Command {
     /// Suspend an agent of any organization, or activate it again.
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Verify the audit logs.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// List, show, replay or drop webhook events that could not be applied.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -142,6 +145,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::Doctor => doctor::run(config).await,
         Command::Bootstrap(options) => bootstrap::run(config, options).await,
         Command::Agent(command) => agent::run(config, command).await,
+        Command::Audit(command) => audit::run(config, command).await,
         Command::DeadLetters(command) => dead_letters::run(config, command).await,
         Command::DoNotContact(command) => do_not_contact::run(config, command).await,
         Command::Rules(command) => rules::run(config, command).await,

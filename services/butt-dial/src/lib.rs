@@ -1,6 +1,7 @@
 //! The program: all roles in one process or a single role, and the commands for operators.
 
 mod agent;
+mod audit;
 pub mod bootstrap;
 pub mod cli;
 mod dead_letters;

@@ -27,6 +27,14 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("requested replays", SECOND, |product| async move {
         product.inbound.replay_dead_letters().await
     });
+    sweeps.spawn(
+        "audit log",
+        SECOND,
+        |product| async move { product.audit.seal_due().await },
+    );
+    sweeps.spawn("audit checkpoints", TEN_MINUTES, |product| async move {
+        product.audit.sign_due().await
+    });
     sweeps.spawn("deliveries", HALF_SECOND, |product| async move {
         product.delivery.deliver_due().await
     });

@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use super::{
-    accounts, ack_events, billing, calls, cancel_scheduled, compliance, consent, conversations, create_agent_token,
-    create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me, get_message_status,
-    get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events, list_scheduled,
-    list_team_tokens, manage_inbound_filter, number_registrations, people, ping, regenerate_agent_token,
-    register_agent, replay_callback, revoke_agent_token, revoke_team_token, rotate_callback_secret, rotate_team_token,
-    send_message, senders, set_agent_limits, set_agent_status, set_callback_url, set_channel_block, set_transcription,
-    subscribe_inbound, trust, wait_events, whatsapp,
+    accounts, ack_events, audit, billing, calls, cancel_scheduled, compliance, consent, conversations,
+    create_agent_token, create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me,
+    get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events,
+    list_scheduled, list_team_tokens, manage_inbound_filter, number_registrations, people, ping,
+    regenerate_agent_token, register_agent, replay_callback, revoke_agent_token, revoke_team_token,
+    rotate_callback_secret, rotate_team_token, send_message, senders, set_agent_limits, set_agent_status,
+    set_callback_url, set_channel_block, set_transcription, subscribe_inbound, trust, wait_events, whatsapp,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.
@@ -85,6 +85,7 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<number_registrations::register_number::RegisterNumber>(),
         Definition::of::<number_registrations::list_registrations::ListRegistrations>(),
         Definition::of::<accounts::rotate_token::RotateToken>(),
+        Definition::of::<audit::verify_audit::VerifyAudit>(),
         Definition::of::<accounts::create_team::CreateTeam>(),
         Definition::of::<accounts::list_teams::ListTeams>(),
         Definition::of::<accounts::set_client_status::SetClientStatus>(),
@@ -127,6 +128,11 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<compliance::list_approvals::ListApprovals>(),
         Definition::of::<compliance::list_rules::ListRules>(),
         Definition::of::<compliance::replay_rules::ReplayRules>(),
+        Definition::of::<audit::list_audit::ListAudit>(),
+        Definition::of::<audit::export_audit::ExportAudit>(),
+        Definition::of::<audit::get_audit_checkpoint::GetAuditCheckpoint>(),
+        Definition::of::<audit::get_audit_key::GetAuditKey>(),
+        Definition::of::<audit::get_receipt::GetReceipt>(),
         Definition::of::<list_team_tokens::ListTeamTokens>(),
         Definition::of::<create_team_token::CreateTeamToken>(),
         Definition::of::<rotate_team_token::RotateTeamToken>(),

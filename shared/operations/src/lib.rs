@@ -4,6 +4,7 @@
 mod accounts;
 mod ack_events;
 mod arguments;
+mod audit;
 mod billing;
 pub mod calls;
 mod cancel_scheduled;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use butt_dial_accounts::{
     Accounts, Agents, Challenges, People, ProviderAccounts, Registrations, Senders, TeamTokens, Trust,
 };
+use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
 use butt_dial_compliance::{Consents, DoNotContact, RuleHistory};
@@ -19,6 +20,7 @@ use crate::{Metrics, WaitSlots};
 pub struct Product {
     pub guard: Arc<Guard>,
     pub agents: Agents,
+    pub audit: Audit,
     pub team_tokens: TeamTokens,
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
@@ -54,6 +56,7 @@ impl Product {
         Ok(Self {
             guard: platform.product.guard.clone(),
             agents: platform.product.agents.clone(),
+            audit: platform.product.audit.clone(),
             team_tokens: platform.product.team_tokens.clone(),
             provider_accounts: platform.product.provider_accounts.clone(),
             senders: platform.product.senders.clone(),

@@ -4,6 +4,7 @@
 mod backends;
 mod bus;
 mod carriers;
+mod governance;
 pub mod partitions;
 mod product;
 mod start_error;

@@ -6,6 +6,7 @@ use butt_dial_accounts::{
     Accounts, Agents, Bootstrap, Challenges, OwnVendor, People, ProviderAccounts, Registrations, Senders, TeamTokens,
     Trust,
 };
+use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
 use butt_dial_compliance::{Compliance, Consents, DoNotContact, RuleHistory};
@@ -30,6 +31,7 @@ pub struct Product {
     pub guard: Arc<Guard>,
     pub agents: Agents,
     pub team_tokens: TeamTokens,
+    pub audit: Audit,
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
     pub registrations: Registrations,
@@ -143,6 +145,7 @@ impl Parts<'_> {
             consents: Consents::new(store.clone(), clock.clone()),
             do_not_contact: DoNotContact::new(store.clone(), clock.clone()),
             rule_history: RuleHistory::new(store.clone(), clock.clone(), self.config.rules.clone()),
+            audit: self.audit(),
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
             challenges,
             accounts,

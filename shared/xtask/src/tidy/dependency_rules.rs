@@ -28,6 +28,7 @@ const ROWS: &[Row] = &[
     row(IDENTITY, &[DOMAIN, STORE, KV, VAULT], BACKENDS),
     row(COMPLIANCE, &[DOMAIN, LANGUAGE, STORE], BACKENDS),
     row(BILLING, &[DOMAIN, STORE, KV], BACKENDS),
+    row(AUDIT, &[DOMAIN, STORE, VAULT], BACKENDS),
     row(
         MESSAGING,
         &[DOMAIN, LANGUAGE, STORE, KV, VAULT, IDENTITY, COMPLIANCE, BILLING],
@@ -51,14 +52,15 @@ const ROWS: &[Row] = &[
         RUNTIME,
         &[
             DOMAIN, LANGUAGE, STORE, BUS, KV, PROVIDERS, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING,
-            CALLS, ACCOUNTS,
+            CALLS, ACCOUNTS, AUDIT,
         ],
         &[TESTKIT],
     ),
     row(
         OPERATIONS,
         &[
-            DOMAIN, LANGUAGE, RUNTIME, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
+            DOMAIN, LANGUAGE, RUNTIME, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS, AUDIT,
+            ALERTS,
         ],
         BACKENDS,
     ),
@@ -90,6 +92,7 @@ const COMPLIANCE: &str = "shared/compliance";
 const BILLING: &str = "shared/billing";
 const MESSAGING: &str = "shared/messaging";
 const CALLS: &str = "shared/calls";
+const AUDIT: &str = "shared/audit";
 const ACCOUNTS: &str = "shared/accounts";
 const RUNTIME: &str = "shared/runtime";
 const OPERATIONS: &str = "shared/operations";
