@@ -12,6 +12,7 @@ mod audit;
 mod bootstrap;
 mod budget_alerts;
 mod challenges;
+pub mod console;
 mod erasure;
 mod handle;
 mod installation;
@@ -46,10 +47,11 @@ pub use agent_tokens::{CreatedAgentToken, NewAgentToken};
 pub use agents::{Agents, NewAgent, StatusChange};
 pub use bootstrap::{Addresses, Bootstrap, Bootstrapped};
 pub use butt_dial_store::{
-    AccountStatus, AgentStatus, Challenge, ChallengeOwner, ConsentStatus, FoundAgent, NoticeState, OrgMode, OrgStatus,
-    Profile as AgentProfile, Role, Sender, SenderChange, SenderOrder, TrustSession,
+    AccountStatus, AgentStatus, Challenge, ChallengeOwner, ConsentStatus, FoundAgent, NoticeState, OpenSession,
+    OrgMode, OrgStatus, Profile as AgentProfile, Role, Sender, SenderChange, SenderOrder, TrustSession,
 };
 pub use challenges::{Challenges, CodeRequest, SentCode};
+pub use console::Console;
 pub use erasure::{ErasureOutcome, ErasureStarted};
 pub use handle::Accounts;
 pub use installation::Installation;

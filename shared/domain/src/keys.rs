@@ -42,6 +42,11 @@ pub fn auth_lock(peer: impl Display) -> String {
     format!("auth:locked:{peer}")
 }
 
+/// The counter of tries to sign in to the console: of an account, an address, or one at the other.
+pub fn console_tries(id: &str) -> String {
+    format!("console:tries:{id}")
+}
+
 /// A limit of registrations: of an address, a domain or a mailbox.
 pub fn registration_limit(kind: &str, id: &str) -> String {
     format!("limit:{{registrations}}:{kind}:{id}")

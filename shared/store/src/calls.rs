@@ -193,6 +193,67 @@ impl Store {
         })?;
         rows.into_iter().map(Call::try_from).collect()
     }
+
+    /// Lists the calls of an organization, newest first, starting after the call `before`. `agent`: only of this one.
+    /// Returns no calls when `before` is not a call of the organization.
+    pub async fn list_calls_of_org(
+        &self,
+        org: &OrgId,
+        agent: Option<&AgentId>,
+        only_live: bool,
+        limit: u32,
+        before: Option<&str>,
+    ) -> Result<Vec<Call>, StoreError> {
+        const BEFORE: &str = "SELECT created_at FROM calls WHERE id = $2 AND org_id || '' = $1";
+        const LIST: &str = "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                recording_id, recording_url, recording_seconds, content, updated_at
+            FROM (SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                    handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code,
+                    end_reason, recording_id, recording_url, recording_seconds, content, updated_at
+                FROM calls WHERE org_id = $1 AND (created_at, id) < ($2, $3)
+                ORDER BY created_at DESC, id DESC LIMIT 5000) AS looked_at
+            WHERE ($4 IS NULL OR agent_id = $4) AND ($5 = 0 OR ended_at IS NULL)
+            ORDER BY created_at DESC, id DESC LIMIT $6";
+        let (at, id) = match before {
+            None => (end_of_time(), ""),
+            Some(id) => {
+                let at: Option<Timestamp> = on_reader!(self, |db| {
+                    sqlx::query_scalar(BEFORE)
+                        .bind(org.as_str())
+                        .bind(id)
+                        .fetch_optional(db)
+                        .await
+                })?;
+                let Some(at) = at else { return Ok(Vec::new()) };
+                (at, id)
+            }
+        };
+        let rows: Vec<CallRow> = on_reader!(self, |db| {
+            sqlx::query_as(LIST)
+                .bind(org.as_str())
+                .bind(at)
+                .bind(id)
+                .bind(agent.map(AgentId::as_str))
+                .bind(i64::from(only_live))
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await
+        })?;
+        rows.into_iter().map(Call::try_from).collect()
+    }
+
+    /// Finds a call of an organization by its id or its carrier id.
+    pub async fn find_call_of_org(&self, org: &OrgId, id: &str) -> Result<Option<Call>, StoreError> {
+        const SQL: &str = "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                recording_id, recording_url, recording_seconds, content, updated_at
+            FROM calls WHERE org_id || '' = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
+        let row: Option<CallRow> = on_reader!(self, |db| {
+            sqlx::query_as(SQL).bind(org.as_str()).bind(id).fetch_optional(db).await
+        })?;
+        row.map(Call::try_from).transpose()
+    }
 }
 
 /// Stores the call unless one with the same id or the same carrier id exists.
@@ -232,6 +293,6 @@ pub(crate) fn stored_time(at: Timestamp) -> Timestamp {
 }
 
 /// Returns a time after every call.
-fn end_of_time() -> Timestamp {
+pub(crate) fn end_of_time() -> Timestamp {
     Utc.with_ymd_and_hms(9999, 12, 31, 0, 0, 0).single().unwrap_or_default()
 }

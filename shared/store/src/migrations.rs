@@ -96,6 +96,9 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(55, "0055_audit_sealed"),
     per_engine!(56, "0056_messages_unsealed"),
     portable!(57, "0057_approvals"),
+    portable!(58, "0058_console"),
+    per_engine!(59, "0059_messages_of_org"),
+    per_engine!(60, "0060_calls_of_org"),
 ];
 
 impl Step {

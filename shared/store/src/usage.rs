@@ -1,12 +1,22 @@
 //! Usage and spend counters per day. The cost of reading them does not depend on the number of messages.
 
-use butt_dial_domain::AgentId;
+use butt_dial_domain::{AgentId, OrgId};
 
 use crate::{Store, StoreError, engine::on_reader};
 
 /// The usage of an agent on one channel in a range of days.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct UsageRow {
+    pub channel: String,
+    pub messages: i64,
+    /// Micro-units.
+    pub cost: i64,
+}
+
+/// The usage of an organization on one channel on one day.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct DailyUsage {
+    pub day: String,
     pub channel: String,
     pub messages: i64,
     /// Micro-units.
@@ -45,6 +55,21 @@ impl Store {
                 .bind(scope)
                 .bind(day)
                 .bind(month)
+                .fetch_all(db)
+                .await
+        })?)
+    }
+
+    /// Lists the usage of an organization per day and channel, from the day `from` to the day `to`, both included.
+    pub async fn list_daily_usage(&self, org: &OrgId, from: &str, to: &str) -> Result<Vec<DailyUsage>, StoreError> {
+        const SQL: &str =
+            "SELECT day, channel, CAST(SUM(messages) AS BIGINT) AS messages, CAST(SUM(cost) AS BIGINT) AS cost
+            FROM usage WHERE org_id = $1 AND day >= $2 AND day <= $3 GROUP BY day, channel ORDER BY day, channel";
+        Ok(on_reader!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(org.as_str())
+                .bind(from)
+                .bind(to)
                 .fetch_all(db)
                 .await
         })?)

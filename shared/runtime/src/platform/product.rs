@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use butt_dial_accounts::{
-    Accounts, Agents, Bootstrap, Challenges, OwnVendor, People, ProviderAccounts, Registrations, Senders, TeamTokens,
-    Trust,
+    Accounts, Agents, Bootstrap, Challenges, Console, OwnVendor, People, ProviderAccounts, Registrations, Senders,
+    TeamTokens, Trust,
 };
 use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
@@ -37,6 +37,7 @@ pub struct Product {
     pub registrations: Registrations,
     pub challenges: Challenges,
     pub accounts: Arc<Accounts>,
+    pub console: Console,
     pub trust: Trust,
     pub conversations: Conversations,
     pub people: People,
@@ -149,6 +150,12 @@ impl Parts<'_> {
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
             challenges,
             accounts,
+            console: Console::new(
+                store.clone(),
+                self.backends.kv.clone(),
+                self.backends.vault.clone(),
+                clock.clone(),
+            ),
             bootstrap: Bootstrap::new(
                 store.clone(),
                 self.backends.vault.clone(),

@@ -442,4 +442,28 @@ both_engines! {
         receive(db, vec![conclusion("CA1", 2, 0), status_report("CA1", CallStatus::Completed, 1)]).await;
         assert_eq!(known(db, "CA1").await.content, None);
     }
+
+    async fn lists_calls_of_own_organization_only(db: &Database) {
+        let (agent, stranger) = (new_agent(db).await, new_agent(db).await);
+        let colleague = new_agent_in(db, &agent.org_id).await;
+        let mut calls = Vec::new();
+        for (n, of) in [&agent, &colleague, &agent].into_iter().enumerate() {
+            let mut call = inbound_call(of, &format!("CA{n}"));
+            call.at = morning() + seconds(n as i64);
+            calls.push(db.open_call(&call).await.unwrap());
+        }
+        db.open_call(&inbound_call(&stranger, "CA9")).await.unwrap();
+        let org = &agent.org_id;
+        let all = db.list_calls_of_org(org, None, false, 10, None).await.unwrap();
+        assert_eq!(ids(&all), [&calls[2].id, &calls[1].id, &calls[0].id]);
+        let next = db.list_calls_of_org(org, None, true, 10, Some(calls[2].id.as_str())).await.unwrap();
+        assert_eq!(ids(&next), [&calls[1].id, &calls[0].id]);
+        let own = db.list_calls_of_org(org, Some(&colleague.id), false, 10, None).await.unwrap();
+        assert_eq!(ids(&own), [&calls[1].id]);
+        receive(db, vec![status_report("CA0", CallStatus::Busy, 5)]).await;
+        assert_eq!(db.list_calls_of_org(org, None, true, 10, None).await.unwrap().len(), 2);
+        assert!(db.list_calls_of_org(org, None, false, 10, Some("call_x")).await.unwrap().is_empty());
+        assert_eq!(db.find_call_of_org(org, "CA1").await.unwrap().unwrap().id, calls[1].id);
+        assert!(db.find_call_of_org(&stranger.org_id, "CA1").await.unwrap().is_none());
+    }
 }

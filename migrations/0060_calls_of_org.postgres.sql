@@ -1,0 +1,2 @@
+-- no-transaction
+CREATE INDEX CONCURRENTLY calls_of_org ON calls (org_id, created_at, id);

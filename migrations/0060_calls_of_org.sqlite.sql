@@ -1,0 +1,1 @@
+CREATE INDEX calls_of_org ON calls (org_id, created_at, id);

@@ -1,0 +1,73 @@
+//! The claim of the installation: its first owner proves access to the machine with a key that the program prints. The key is
+//! worthless as soon as there is an owner.
+
+use butt_dial_domain::{Code, Failure};
+use butt_dial_store::{Claim, NewOwner};
+use butt_dial_vault::mac;
+use serde_json::json;
+use subtle::ConstantTimeEq as _;
+
+use super::{Client, Console, Session, passwords::check_quality};
+use crate::{audit::SYSTEM, profile::Mailbox};
+
+/// The organization of a first start.
+const ORGANIZATION: (&str, &str) = ("Default", "default");
+const GROUPS: usize = 6;
+const GROUP: usize = 4;
+/// Without letters and digits that look alike.
+const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+impl Console {
+    /// Returns the set-up key, for example `K7QM-2FHX-…`. It is the same on every replica.
+    pub fn setup_key(&self) -> String {
+        let bytes = mac(&self.vault.key("console set-up key"), &[b"claim"]);
+        let letters = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
+        let letters: Vec<char> = letters.take(GROUPS * GROUP).collect();
+        let groups: Vec<String> = letters.chunks(GROUP).map(|group| group.iter().collect()).collect();
+        groups.join("-")
+    }
+
+    /// Returns whether the installation has an owner.
+    pub async fn is_claimed(&self) -> Result<bool, Failure> {
+        Ok(self.store.is_claimed().await?)
+    }
+
+    /// Makes a person the first owner, and signs the person in. Of several at the same time, one wins.
+    pub async fn claim(&self, key: &str, email: &str, password: String, client: &Client) -> Result<Session, Failure> {
+        let tries = self.count_try("set-up key", client).await?;
+        let given: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
+        let expected = self.setup_key().replace('-', "");
+        if !bool::from(given.to_ascii_uppercase().as_bytes().ct_eq(expected.as_bytes())) {
+            return Err(Failure::new(Code::AuthForbidden, "the set-up key is wrong")
+                .hint("run `butt-dial console-key` on the machine of the server"));
+        }
+        self.forget_tries(&tries).await;
+        if self.is_claimed().await? {
+            return Err(taken());
+        }
+        let mailbox = Mailbox::parse("email", email)?;
+        check_quality(&password, &mailbox.key)?;
+        let hash = self.passwords.hash(password).await?;
+        let now = self.clock.now();
+        let (name, slug) = ORGANIZATION;
+        let org = self.store.create_organization(name, slug, now).await?;
+        let owner = NewOwner {
+            email: (&mailbox.address, &mailbox.key),
+            password_hash: &hash,
+            org: &org.id,
+        };
+        let user = match self.store.claim_installation(&owner, now).await? {
+            Claim::Claimed(user) => user,
+            Claim::Taken => return Err(taken()),
+        };
+        self.audit
+            .append(&org.id, SYSTEM, "installation.claim", &user, json!({}))
+            .await?;
+        self.create_session(&user, &org.id, client).await
+    }
+}
+
+fn taken() -> Failure {
+    Failure::new(Code::Conflict, "this installation has an owner already")
+        .hint("sign in, or ask the owner for an invitation")
+}

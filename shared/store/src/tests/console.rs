@@ -1,0 +1,205 @@
+//! The console: one claim wins, sessions end with their person, codes and links admit once.
+
+use butt_dial_domain::OrgId;
+use futures::future::join_all;
+
+use super::*;
+use crate::{Claim, ConsoleMembership, Invitation, NewConsoleSession, NewInvitation, NewOwner, OpenSession, Role};
+
+const ADA: (&str, &str) = ("Ada@example.com", "ada@example.com");
+const EVE: (&str, &str) = ("eve@example.com", "eve@example.com");
+
+async fn new_org(db: &Database) -> OrgId {
+    let slug = butt_dial_domain::ids::unique();
+    db.create_organization("Acme", &slug, morning()).await.unwrap().id
+}
+
+async fn claim(db: &Database, org: &OrgId, email: (&str, &str)) -> Claim {
+    let owner = NewOwner {
+        email,
+        password_hash: "hash",
+        org,
+    };
+    db.claim_installation(&owner, morning()).await.unwrap()
+}
+
+async fn owner(db: &Database, org: &OrgId) -> String {
+    match claim(db, org, ADA).await {
+        Claim::Claimed(user) => user,
+        Claim::Taken => panic!("the installation has an owner"),
+    }
+}
+
+async fn sign_in(db: &Database, user: &str, org: &OrgId, hash: &str) {
+    let new = NewConsoleSession {
+        hash,
+        user,
+        org,
+        expires_at: morning() + TimeDelta::days(7),
+        address: "203.0.113.x",
+        browser: "Chrome",
+    };
+    db.create_console_session(&new, morning()).await.unwrap();
+}
+
+async fn find(db: &Database, hash: &str, now: Timestamp) -> Option<OpenSession> {
+    let seen_since = now - TimeDelta::hours(12);
+    db.find_console_session(hash, seen_since, now).await.unwrap()
+}
+
+async fn invite(db: &Database, org: &OrgId, hash: &str, role: Role) -> Invitation {
+    let new = NewInvitation {
+        hash,
+        org,
+        email: EVE,
+        role,
+        invited_by: "ada@example.com",
+        expires_at: morning() + TimeDelta::days(3),
+    };
+    db.create_invitation(&new, morning()).await.unwrap();
+    db.find_invitation(hash, morning()).await.unwrap().unwrap()
+}
+
+both_engines! {
+    async fn of_parallel_claims_one_wins(db: &Database) {
+        let org = new_org(db).await;
+        assert!(!db.is_claimed().await.unwrap());
+        let claims = join_all([ADA, EVE].map(|email| claim(db, &org, email))).await;
+        let won = claims.iter().filter(|claim| matches!(claim, Claim::Claimed(_))).count();
+        assert_eq!(won, 1);
+        assert!(db.is_claimed().await.unwrap());
+        assert_eq!(claim(db, &org, EVE).await, Claim::Taken);
+        assert_eq!(db.list_members(&org).await.unwrap().len(), 1, "the loser is no member");
+    }
+
+    async fn session_shows_person_and_organizations(db: &Database) {
+        let org = new_org(db).await;
+        let user = owner(db, &org).await;
+        sign_in(db, &user, &org, "s1").await;
+        let session = find(db, "s1", morning()).await.unwrap();
+        let membership = ConsoleMembership { org_id: org.clone(), org_name: "Acme".into(), role: Role::Owner };
+        assert_eq!(session.memberships, [membership]);
+        assert_eq!((session.email.as_str(), session.is_operator, session.has_otp), (ADA.0, true, false));
+        assert_eq!(find(db, "s2", morning()).await, None);
+        assert_eq!(find(db, "s1", morning() + TimeDelta::days(7)).await, None, "expired");
+        assert_eq!(find(db, "s1", morning() + TimeDelta::hours(13)).await, None, "idle");
+
+        let later = morning() + TimeDelta::hours(2);
+        db.touch_console_session("s1", later).await.unwrap();
+        db.confirm_console_session("s1", later).await.unwrap();
+        let other = new_org(db).await;
+        db.choose_console_org("s1", &other).await.unwrap();
+        let session = find(db, "s1", later).await.unwrap();
+        assert_eq!((session.seen_at, session.confirmed_at, session.org), (later, later, other));
+    }
+
+    async fn sessions_end_one_by_one_or_together(db: &Database) {
+        let org = new_org(db).await;
+        let user = owner(db, &org).await;
+        for hash in ["s1", "s2", "s3", "s4"] {
+            sign_in(db, &user, &org, hash).await;
+        }
+        let listed = db.list_console_sessions(&user, morning()).await.unwrap();
+        assert_eq!(listed.len(), 4);
+        assert_eq!((listed[0].address.as_str(), listed[0].browser.as_str()), ("203.0.113.x", "Chrome"));
+        assert!(!db.end_console_session("usr_other", "s1").await.unwrap());
+        assert!(db.end_console_session(&user, "s1").await.unwrap());
+        assert!(!db.end_console_session(&user, "s1").await.unwrap());
+        assert_eq!(db.end_other_console_sessions(&user, "s2").await.unwrap(), 2);
+        assert!(find(db, "s2", morning()).await.is_some() && find(db, "s3", morning()).await.is_none());
+    }
+
+    async fn expired_sessions_are_deleted_with_new_ones(db: &Database) {
+        let org = new_org(db).await;
+        let user = owner(db, &org).await;
+        sign_in(db, &user, &org, "s1").await;
+        let late = morning() + TimeDelta::days(8);
+        let new = NewConsoleSession {
+            hash: "s2", user: &user, org: &org, expires_at: late + TimeDelta::days(7), address: "x", browser: "x",
+        };
+        db.create_console_session(&new, late).await.unwrap();
+        assert_eq!(db.list_console_sessions(&user, morning()).await.unwrap().len(), 1);
+    }
+
+    async fn removed_member_has_no_session(db: &Database) {
+        let org = new_org(db).await;
+        owner(db, &org).await;
+        let invitation = invite(db, &org, "i1", Role::Operator).await;
+        let user = db.accept_invitation(&invitation, Some("hash"), morning()).await.unwrap().unwrap();
+        sign_in(db, &user, &org, "s1").await;
+        assert_eq!(find(db, "s1", morning()).await.unwrap().memberships[0].role, Role::Operator);
+        db.remove_member(&org, EVE.1).await.unwrap();
+        assert_eq!(find(db, "s1", morning()).await, None);
+        assert!(db.find_console_user(EVE.1).await.unwrap().is_none());
+    }
+
+    async fn each_code_admits_once(db: &Database) {
+        let org = new_org(db).await;
+        let user = owner(db, &org).await;
+        assert!(db.use_otp_step(&user, 10, morning()).await.unwrap());
+        assert!(!db.use_otp_step(&user, 10, morning()).await.unwrap());
+        assert!(!db.use_otp_step(&user, 9, morning()).await.unwrap(), "an earlier code");
+        assert!(db.use_otp_step(&user, 11, morning()).await.unwrap());
+        assert_eq!(db.find_console_user(ADA.1).await.unwrap().unwrap().otp_step, Some(11));
+
+        db.set_recovery_codes(&user, &["c1".into(), "c2".into()]).await.unwrap();
+        assert!(db.use_recovery_code(&user, "c1").await.unwrap());
+        assert!(!db.use_recovery_code(&user, "c1").await.unwrap());
+        db.set_recovery_codes(&user, &["c3".into()]).await.unwrap();
+        assert!(!db.use_recovery_code(&user, "c2").await.unwrap(), "replaced");
+        assert!(!db.use_recovery_code("usr_other", "c3").await.unwrap());
+    }
+
+    async fn invitation_is_accepted_once(db: &Database) {
+        let org = new_org(db).await;
+        owner(db, &org).await;
+        let invitation = invite(db, &org, "i1", Role::Viewer).await;
+        assert_eq!((invitation.org_name.as_str(), invitation.role), ("Acme", Role::Viewer));
+        let accept = |_| db.accept_invitation(&invitation, Some("hash"), morning());
+        let accepted = join_all([1, 2].map(accept)).await;
+        assert_eq!(accepted.iter().filter(|user| user.as_ref().unwrap().is_some()).count(), 1);
+        assert_eq!(db.find_invitation("i1", morning()).await.unwrap(), None);
+        let members = db.list_members(&org).await.unwrap();
+        assert_eq!((members.len(), members[1].role), (2, Role::Viewer));
+    }
+
+    async fn invitation_ends_by_time_or_withdrawal(db: &Database) {
+        let org = new_org(db).await;
+        let invitation = invite(db, &org, "i1", Role::Admin).await;
+        let late = invitation.expires_at;
+        assert_eq!(db.find_invitation("i1", late).await.unwrap(), None);
+        assert_eq!(db.accept_invitation(&invitation, None, late).await.unwrap(), None);
+        assert_eq!(db.list_invitations(&org, morning()).await.unwrap(), [invitation]);
+        assert!(!db.delete_invitation(&new_org(db).await, "i1").await.unwrap());
+        assert!(db.delete_invitation(&org, "i1").await.unwrap());
+        assert_eq!(db.list_invitations(&org, morning()).await.unwrap(), []);
+    }
+
+    async fn new_password_ends_sessions_and_secret(db: &Database) {
+        let org = new_org(db).await;
+        let user = owner(db, &org).await;
+        sign_in(db, &user, &org, "s1").await;
+        db.use_otp_step(&user, 10, morning()).await.unwrap();
+        db.set_recovery_codes(&user, &["c1".into()]).await.unwrap();
+        let new = NewInvitation {
+            hash: "i1", org: &org, email: ADA, role: Role::Owner, invited_by: "operator", expires_at: morning() + seconds(60),
+        };
+        db.create_invitation(&new, morning()).await.unwrap();
+        let invitation = db.find_invitation("i1", morning()).await.unwrap().unwrap();
+        db.accept_invitation(&invitation, Some("other"), morning()).await.unwrap();
+        let known = db.find_console_user(ADA.1).await.unwrap().unwrap();
+        assert_eq!((known.password_hash.as_str(), known.otp_generation, known.otp_step), ("other", 1, None));
+        assert!(known.is_operator, "a new password takes no rights");
+        assert_eq!(find(db, "s1", morning()).await, None);
+        assert!(!db.use_recovery_code(&user, "c1").await.unwrap());
+    }
+
+    async fn marks_are_kept_by_organization(db: &Database) {
+        let (org, other) = (new_org(db).await, new_org(db).await);
+        for _ in 0..2 {
+            db.add_mark(&org, "carriers", morning()).await.unwrap();
+        }
+        assert_eq!(db.list_marks(&org).await.unwrap(), ["carriers"]);
+        assert!(db.list_marks(&other).await.unwrap().is_empty());
+    }
+}
