@@ -32,7 +32,8 @@ async fn build(platform: Platform) -> Result<Router, StartError> {
         .iter()
         .filter(|definition| definition.scope == Scope::Agent);
     let names = for_agents.map(|definition| definition.name).collect();
-    let product = Product::new(&platform, names).map_err(|error| StartError::Other(error.to_string()))?;
+    let product =
+        Product::new(&platform, names, operations::OF_CLIENTS).map_err(|error| StartError::Other(error.to_string()))?;
     let product = Arc::new(product);
     let sessions = mcp::start_sessions(&platform, &product).await?;
     let mcp = mcp::router(&platform, &product, &sessions);

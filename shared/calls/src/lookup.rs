@@ -147,6 +147,46 @@ pub async fn list(
     Ok(calls.store.list_calls(agent, only_live, limit, before).await?)
 }
 
+/// Lists calls of an organization, newest first, that are older than `before`.
+pub async fn list_of_org(
+    calls: &Calls,
+    org: &OrgId,
+    agent: Option<&AgentId>,
+    only_live: bool,
+    limit: u32,
+    before: Option<&str>,
+) -> Result<Vec<Call>, Failure> {
+    let limit = limit.clamp(1, MAX_LIST);
+    if before.is_some_and(|id| !ids::is_valid_host_id(id)) {
+        return Err(call_not_found());
+    }
+    Ok(calls
+        .store
+        .list_calls_of_org(org, agent, only_live, limit, before)
+        .await?)
+}
+
+/// Gets a call of an organization by its id or the carrier's id.
+pub async fn get_of_org(calls: &Calls, org: &OrgId, id: &str) -> Result<CallDetails, Failure> {
+    if !ids::is_valid_host_id(id) {
+        return Err(call_not_found());
+    }
+    let agent = match calls.store.find_call_of_org(org, id).await? {
+        Some(call) => call.agent,
+        // A live call may have no row yet.
+        None => {
+            let live = calls.find_state(&CallId::from(id)).await;
+            let live = live.unwrap_or_else(|error| {
+                tracing::warn!(%error, call = id, "live call state unavailable");
+                None
+            });
+            let live = live.filter(|state| &state.info.org == org);
+            live.ok_or_else(call_not_found)?.info.agent
+        }
+    };
+    get(calls, org, &agent, id).await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

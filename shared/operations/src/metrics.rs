@@ -6,6 +6,10 @@ use prometheus::{HistogramOpts, HistogramVec, Registry};
 
 /// From 500 microseconds to the longest wait for an event.
 const SECONDS: &[f64] = &[0.000_5, 0.002, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0];
+/// The name of the metric of operations that clients call.
+pub const OF_CLIENTS: &str = "bd_operation_seconds";
+/// The name of the metric of operations that the pages of the console call. A process may serve both.
+pub const OF_CONSOLE: &str = "bd_console_operation_seconds";
 /// The label of a successful operation.
 const OK: &str = "ok";
 
@@ -15,6 +19,8 @@ const OK: &str = "ok";
 pub enum Interface {
     Mcp,
     Rest,
+    /// A page of the console.
+    Console,
 }
 
 #[derive(Clone)]
@@ -23,10 +29,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub fn register(registry: &Registry, name: &str) -> Result<Self, prometheus::Error> {
         let options = HistogramOpts::new(
-            "bd_operation_seconds",
-            "Duration of operations by interface (mcp, rest) and result (ok, or the error code).",
+            name,
+            "Duration of operations by interface (mcp, rest, console) and result (ok, or the error code).",
         );
         let labels = ["operation", "interface", "result"];
         let operations = HistogramVec::new(options.buckets(SECONDS.to_vec()), &labels)?;

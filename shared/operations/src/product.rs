@@ -51,8 +51,12 @@ pub struct Product {
 }
 
 impl Product {
-    /// Fails when the metrics are registered already.
-    pub fn new(platform: &Platform, agent_operations: Vec<&'static str>) -> Result<Self, prometheus::Error> {
+    /// `metric` is the name of the metric of operations. Fails when it is registered already.
+    pub fn new(
+        platform: &Platform,
+        agent_operations: Vec<&'static str>,
+        metric: &str,
+    ) -> Result<Self, prometheus::Error> {
         Ok(Self {
             guard: platform.product.guard.clone(),
             agents: platform.product.agents.clone(),
@@ -83,7 +87,7 @@ impl Product {
                 .unwrap_or_default(),
             agent_operations,
             clock: platform.clock.clone(),
-            metrics: Metrics::register(&platform.telemetry.registry)?,
+            metrics: Metrics::register(&platform.telemetry.registry, metric)?,
             wait_slots: WaitSlots::new(platform.config.waits_per_agent, platform.config.waits_per_organization),
             tasks: platform.lifecycle.in_flight().clone(),
         })

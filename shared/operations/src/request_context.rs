@@ -93,6 +93,20 @@ impl RequestContext {
         }
     }
 
+    /// Creates the context of a page of the console, which waits for nothing.
+    pub fn of_page(draining: CancellationToken) -> Self {
+        Self {
+            interface: Interface::Console,
+            gone: CancellationToken::new(),
+            revoked: Arc::new(|| std::future::pending().boxed()),
+            take_slot: Arc::new(|| Ok(None)),
+            draining,
+            progress: None,
+            on_sent: OnResponseSent::default(),
+            headers: Arc::default(),
+        }
+    }
+
     #[must_use]
     pub fn with_headers(self, headers: RequestHeaders) -> Self {
         Self {
