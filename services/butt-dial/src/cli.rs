@@ -11,8 +11,8 @@ use butt_dial_runtime::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    agent, audit, bootstrap, dead_letters, demo, do_not_contact, doctor, health, install_tls, rewrap_keys, rules, serve,
-    simulator,
+    agent, audit, bootstrap, console_key, dead_letters, demo, do_not_contact, doctor, health, install_tls, rewrap_keys,
+    rules, serve, simulator,
 };
 
 /// A communications server for AI agents: a phone number, SMS, e-mail and WhatsApp over MCP and REST.
@@ -32,6 +32,8 @@ enum Command {
     Serve,
     /// Serve the gateway only; needs Postgres, NATS and Redis, which it shares with other replicas.
     Gateway,
+    /// Serve the console only: web pages for people; needs Postgres, NATS and Redis, which it shares with other replicas.
+    Console,
     /// Serve the webhooks of carriers only; needs Postgres, NATS and Redis.
     WebhookIngest,
     /// Serve the sockets of calls only; needs Postgres, NATS and Redis.
@@ -50,6 +52,8 @@ enum Command {
     Doctor,
     /// Create the first organization and agent if there are none, and print their ids, tokens and addresses.
     Bootstrap(bootstrap::Options),
+    /// Print the set-up key of the console, with which the first owner claims it, or a link for a member who can't sign in.
+    ConsoleKey(console_key::Options),
     /// Suspend an agent of any organization, or activate it again.
     #[command(subcommand)]
     Agent(agent::Command),
@@ -103,6 +107,7 @@ impl Command {
         match self {
             Self::Serve => Some("serve"),
             Self::Gateway => Some(butt_dial_gateway::ROLE.name),
+            Self::Console => Some(butt_dial_console::ROLE.name),
             Self::WebhookIngest => Some(butt_dial_webhook_ingest::ROLE.name),
             Self::VoiceRelay => Some(butt_dial_voice_relay::ROLE.name),
             Self::Dispatcher => Some(butt_dial_dispatcher::ROLE.name),
@@ -124,7 +129,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         _ => {}
     }
     let config = Config::load(match command {
-        Command::Gateway | Command::WebhookIngest | Command::VoiceRelay | Command::Dispatcher => {
+        Command::Gateway | Command::Console | Command::WebhookIngest | Command::VoiceRelay | Command::Dispatcher => {
             Deployment::Distributed
         }
         Command::Serve => Deployment::SingleProcess,
@@ -138,12 +143,14 @@ async fn run(command: Command) -> Result<bool, StartError> {
     let result = match command {
         Command::Serve => serve::everything(config, &facts).await,
         Command::Gateway => serve::one(config, butt_dial_gateway::ROLE, &facts).await,
+        Command::Console => serve::one(config, butt_dial_console::ROLE, &facts).await,
         Command::WebhookIngest => serve::one(config, butt_dial_webhook_ingest::ROLE, &facts).await,
         Command::VoiceRelay => serve::one(config, butt_dial_voice_relay::ROLE, &facts).await,
         Command::Dispatcher => serve::one(config, butt_dial_dispatcher::ROLE, &facts).await,
         Command::Migrate(options) => serve::migrate(config, options).await,
         Command::Doctor => doctor::run(config).await,
         Command::Bootstrap(options) => bootstrap::run(config, options).await,
+        Command::ConsoleKey(options) => console_key::run(config, options).await,
         Command::Agent(command) => agent::run(config, command).await,
         Command::Audit(command) => audit::run(config, command).await,
         Command::DeadLetters(command) => dead_letters::run(config, command).await,

@@ -1,6 +1,7 @@
 //! `serve`, the commands for single roles, and `migrate`.
 
 use butt_dial_accounts::Addresses;
+use butt_dial_console::ROLE as CONSOLE;
 use butt_dial_dispatcher::ROLE as DISPATCHER;
 use butt_dial_gateway::ROLE as GATEWAY;
 use butt_dial_runtime::{
@@ -17,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::welcome;
 
 /// The roles of `serve`.
-pub const ALL_ROLES: [Role; 4] = [GATEWAY, WEBHOOK_INGEST, VOICE_RELAY, DISPATCHER];
+pub const ALL_ROLES: [Role; 5] = [GATEWAY, CONSOLE, WEBHOOK_INGEST, VOICE_RELAY, DISPATCHER];
 
 /// Serves all roles in one process. With simulated carriers the first run creates an organization and an agent.
 pub async fn everything(config: Config, facts: &ProcessFacts) -> Result<bool, StartError> {
@@ -37,6 +38,7 @@ pub async fn everything(config: Config, facts: &ProcessFacts) -> Result<bool, St
         Some(created) => welcome::first_run(&running, created),
         None => welcome::later_run(&running, first),
     }
+    welcome::console(&running).await?;
     Ok(running.run_until_signal().await)
 }
 

@@ -1,7 +1,7 @@
 //! The text that `serve` prints at the start: addresses, tokens and the next steps. It goes to stdout, the log to stderr.
 
 use butt_dial_accounts::Bootstrapped;
-use butt_dial_runtime::start::Running;
+use butt_dial_runtime::{platform::StartError, start::Running};
 
 /// Prints the agent that this run created, and how to connect to it.
 pub fn first_run(running: &Running, created: &Bootstrapped) {
@@ -52,6 +52,19 @@ pub fn later_run(running: &Running, has_no_agent: bool) {
         println!("`butt-dial bootstrap --json` prints the agent's token and addresses.");
     }
     print_simulator(running, None);
+}
+
+/// Prints the address of the console, and the set-up key until the installation has an owner.
+pub async fn console(running: &Running) -> Result<(), StartError> {
+    let (base, console) = (running.base_url(), &running.platform.product.console);
+    match console.is_claimed().await? {
+        true => println!("Console: {base}/console"),
+        false => println!(
+            "Console: {base}/console/claim\n  set-up key     {}\n  (The first person with this key becomes the owner. `butt-dial console-key` prints it again.)\n",
+            console.setup_key()
+        ),
+    }
+    Ok(())
 }
 
 fn print_simulator(running: &Running, token: Option<&str>) {

@@ -1,0 +1,170 @@
+//! The state of the console, and the operations that its pages call. A page has no other way to data of an organization: each
+//! call checks the role of the person, and organization and agent come from the session.
+
+use std::sync::Arc;
+
+use butt_dial_accounts::{Console, Role};
+use butt_dial_domain::{Clock, Code, Failure};
+use butt_dial_identity::Caller;
+use butt_dial_operations::{self as operations, Context, Definition, Product, RequestContext};
+use butt_dial_runtime::{Platform, http::TrustedProxies};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::{member::Member, rights};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+struct Parts {
+    product: Arc<Product>,
+    console: Console,
+    platform: Platform,
+    /// The path of the console, with the base path of the installation.
+    base: String,
+    public_host: Option<String>,
+}
+
+impl App {
+    pub fn new(platform: Platform, product: Product) -> Self {
+        let public = platform.config.webhook_base_url.as_ref();
+        let public_host = public.and_then(|url| {
+            let host = url.host_str()?;
+            Some(match url.port() {
+                Some(port) => format!("{host}:{port}"),
+                None => host.to_owned(),
+            })
+        });
+        Self(Arc::new(Parts {
+            product: Arc::new(product),
+            console: platform.product.console.clone(),
+            base: format!("{}/console", platform.config.base_path),
+            public_host,
+            platform,
+        }))
+    }
+
+    /// Returns the path of a page, such as `/console/messages`.
+    pub fn path(&self, page: &str) -> String {
+        format!("{}{page}", self.0.base)
+    }
+
+    pub fn base(&self) -> &str {
+        &self.0.base
+    }
+
+    pub fn console(&self) -> &Console {
+        &self.0.console
+    }
+
+    pub fn platform(&self) -> &Platform {
+        &self.0.platform
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.0.platform.clock
+    }
+
+    pub fn proxies(&self) -> &TrustedProxies {
+        &self.0.platform.proxies
+    }
+
+    pub fn draining(&self) -> &CancellationToken {
+        self.0.platform.lifecycle.draining()
+    }
+
+    /// Returns the host of the public address, if it is known.
+    pub fn public_host(&self) -> Option<&str> {
+        self.0.public_host.as_deref()
+    }
+
+    /// Returns the address of this installation for clients, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        let (config, urls) = (&self.0.platform.config, &self.0.platform.product.public_urls);
+        let known = urls.base().map(|base| base.trim_end_matches('/').to_owned());
+        known.unwrap_or_else(|| config.base_url(config.port))
+    }
+
+    /// Returns the whole address of a page, for a link that a person passes on.
+    pub fn link(&self, page: &str) -> String {
+        let path = format!("/console{page}");
+        let known = self.0.platform.product.accounts.page(&path);
+        known.unwrap_or_else(|| format!("{}{path}", self.public_url()))
+    }
+
+    /// Returns the address of the simulators' page, if all carriers are simulated.
+    pub fn simulator(&self) -> Option<String> {
+        let simulator = self.0.platform.simulator.as_ref()?;
+        Some(format!("{}/", simulator.base_url()))
+    }
+
+    pub fn is_simulated(&self) -> bool {
+        self.0.platform.product.simulated_world
+    }
+
+    /// Writes down when tokens were used last, so that a page shows the uses of this moment, and not only those of some seconds ago.
+    pub async fn flush_last_used(&self) {
+        self.0.platform.product.guard.flush_last_used().await;
+    }
+
+    /// Calls an operation on the member's organization.
+    pub async fn call(&self, member: &Member, name: &str, args: Value) -> Result<Value, Failure> {
+        let definition = permitted(member.role(), name)?;
+        self.run(definition, member.caller(), args).await
+    }
+
+    /// Calls an operation as one of the organization's agents.
+    pub async fn call_as_agent(&self, member: &Member, agent: &str, name: &str, args: Value) -> Result<Value, Failure> {
+        let definition = permitted(member.role(), name)?;
+        let caller = self.0.console.as_agent(&member.inner, agent).await?;
+        self.run(definition, caller, args).await
+    }
+
+    /// Calls an operation on the installation. Only its operators may.
+    pub async fn call_as_operator(&self, member: &Member, name: &str, args: Value) -> Result<Value, Failure> {
+        let definition = permitted(member.role(), name)?;
+        let Some(caller) = member.inner.operator() else {
+            return Err(Failure::new(
+                Code::AuthForbidden,
+                "this page is for operators of the installation",
+            ));
+        };
+        self.run(definition, caller, args).await
+    }
+
+    /// Runs an operation as a task: it completes when the browser disconnects.
+    async fn run(&self, definition: &'static Definition, caller: Caller, args: Value) -> Result<Value, Failure> {
+        let product = self.0.product.clone();
+        let tasks = product.tasks.clone();
+        let context = Context {
+            product,
+            caller: Arc::new(caller),
+            request: RequestContext::of_page(self.draining().clone()),
+        };
+        let args = match args {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        let running = tasks.spawn(definition.run(context, args).in_current_span());
+        let text = running.await.unwrap_or_else(|error| {
+            tracing::error!(%error, operation = definition.name, "operation task failed");
+            Err(Failure::internal())
+        })?;
+        // A result that is not JSON is a text, such as CSV.
+        Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+}
+
+fn permitted(role: Role, name: &str) -> Result<&'static Definition, Failure> {
+    let definition = operations::all().iter().find(|definition| definition.name == name);
+    let definition = definition.ok_or_else(|| {
+        tracing::error!(operation = name, "page calls an operation that does not exist");
+        Failure::internal()
+    })?;
+    match rights::permits(role, definition) {
+        true => Ok(definition),
+        false => Err(rights::refusal(role)),
+    }
+}

@@ -1,0 +1,25 @@
+// Comfort on top of pages that work without it: copy buttons, and a live region that yields to what is being typed.
+document.documentElement.classList.add("js");
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const source = document.getElementById(button.dataset.copy);
+  if (!source) return;
+  const said = button.textContent;
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(source);
+    button.textContent = "Press Ctrl+C";
+  }
+  setTimeout(() => { button.textContent = said; }, 2000);
+});
+// An update must not take away what a person is typing or has focused.
+document.addEventListener("htmx:sse:before:message", (event) => {
+  const region = event.target;
+  if (region instanceof Element && region.contains(document.activeElement)) event.preventDefault();
+});
+// The stream of a session that has ended says so, and the page asks for the sign-in.
+document.addEventListener("session-ended", () => location.reload());
+document.addEventListener("reload-page", () => location.reload());

@@ -1,0 +1,132 @@
+//! The person's own account: where it is signed in, and the way out everywhere else.
+
+use axum::{
+    extract::{Query as UrlQuery, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use butt_dial_accounts::console::SessionView;
+use butt_dial_domain::Failure;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use crate::{
+    app::App,
+    format::time,
+    member::Member,
+    page::{self, Place},
+    parts::{self, Tone},
+    session::Posted,
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    ended: Option<u64>,
+}
+
+/// `GET /account`
+pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQuery<Query>) -> Response {
+    render(&app, &member, query.ended, None).await
+}
+
+/// `POST /account`: ends one session, or all others.
+pub async fn act(State(app): State<App>, posted: Posted) -> Response {
+    let session = posted.member.session();
+    let ended = match posted.optional("session") {
+        Some(id) => app.console().end_session(session, id).await.map(|()| 1),
+        None => app.console().end_other_sessions(session).await,
+    };
+    match ended {
+        Ok(ended) => Redirect::to(&app.path(&format!("/account?ended={ended}"))).into_response(),
+        Err(failure) => render(&app, &posted.member, None, Some(&failure)).await,
+    }
+}
+
+async fn render(app: &App, member: &Member, ended: Option<u64>, failure: Option<&Failure>) -> Response {
+    let sessions = match app.console().list_sessions(member.session()).await {
+        Ok(sessions) => sessions,
+        Err(failure) => return page::member_failed(app, member, Place::Account, &failure),
+    };
+    let body = html! {
+        (parts::head("My account", "", &html! {}))
+        @if let Some(ended) = ended { (parts::note(Tone::Ok, &html! { p role="status" { (ended) (if ended == 1 { " session has" } else { " sessions have" }) " ended." } })) }
+        @if let Some(failure) = failure { (parts::failure(failure)) }
+        section class="card" aria-labelledby="me" {
+            h2 id="me" { (member.session().email) }
+            dl class="facts" {
+                @for membership in &member.session().memberships { dt { (membership.org_name) } dd { (membership.role.as_str()) } }
+                @if member.session().is_operator { dt { "This installation" } dd { "operator" } }
+            }
+            p class="muted small" { "To set a new password or a new authenticator, run " code { "butt-dial console-key --recover " (member.session().email) } " on the machine of the server. It prints a link that is valid for an hour." }
+        }
+        (table(app, member, &sessions))
+    };
+    page::member(app, member, Place::Account, "My account", &body)
+}
+
+fn table(app: &App, member: &Member, sessions: &[SessionView]) -> Markup {
+    let now = app.clock().now();
+    let action = app.path("/account");
+    html! {
+        section class="card flush" aria-labelledby="sessions" {
+            div class="card-head" {
+                h2 id="sessions" { "Signed in" }
+                @if sessions.len() > 1 {
+                    form method="post" action=(action) { (page::token(member)) button class="slim" { "Sign out everywhere else" } }
+                }
+            }
+            div class="scroll" tabindex="0" role="region" aria-label="List of sessions" {
+                table class="cards" {
+                    thead { tr { th scope="col" { "Browser" } th scope="col" { "From" } th scope="col" { "Since" } th scope="col" { "Last seen" } th scope="col" { span class="hidden" { "Actions" } } } }
+                    tbody {
+                        @for session in sessions {
+                            tr {
+                                td data-label="Browser" { (short_browser(&session.browser)) @if session.is_this { " " (parts::badge(Tone::Ok, "this one")) } }
+                                td data-label="From" { (session.address) }
+                                td data-label="Since" { (time(&session.created_at.to_rfc3339(), now)) }
+                                td data-label="Last seen" { (time(&session.seen_at.to_rfc3339(), now)) }
+                                td {
+                                    @if !session.is_this {
+                                        form method="post" action=(action) {
+                                            (page::token(member))
+                                            input type="hidden" name="session" value=(session.id);
+                                            button class="slim danger" aria-label=(format!("Sign out {} from {}", short_browser(&session.browser), session.address)) { "Sign out" }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Shortens the words of a browser about itself.
+fn short_browser(text: &str) -> String {
+    let name = ["Edg", "Firefox", "Chrome", "Safari"]
+        .into_iter()
+        .find(|name| text.contains(name));
+    let system = ["Windows", "Android", "iPhone", "Mac OS", "Linux"]
+        .into_iter()
+        .find(|name| text.contains(name));
+    match (name, system) {
+        (Some(name), Some(system)) => format!("{} on {system}", name.replace("Edg", "Edge")),
+        (Some(name), None) => name.to_owned(),
+        _ => text.chars().take(40).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortens_browsers() {
+        let chrome =
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
+        assert_eq!(short_browser(chrome), "Chrome on Linux");
+        assert_eq!(short_browser("curl/8.0"), "curl/8.0");
+    }
+}

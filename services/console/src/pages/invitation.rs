@@ -1,0 +1,71 @@
+//! The page behind an invitation or a recovery link.
+
+use axum::{
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use butt_dial_accounts::console::InvitedAs;
+use butt_dial_domain::Failure;
+use maud::html;
+
+use super::sign_in::signed_in;
+use crate::{
+    app::App,
+    page,
+    parts::{self, Field},
+    session::OpenForm,
+};
+
+/// `GET /invitation/{secret}`
+pub async fn show(State(app): State<App>, Path(secret): Path<String>) -> Response {
+    render(&app, &secret, None).await
+}
+
+/// `POST /invitation/{secret}`
+pub async fn accept(
+    State(app): State<App>,
+    Path(secret): Path<String>,
+    headers: HeaderMap,
+    form: OpenForm,
+) -> Response {
+    match app
+        .console()
+        .accept_invitation(&secret, form.password(), &form.client)
+        .await
+    {
+        Ok(Some(session)) => signed_in(&app, &headers, &session, &app.path("/authenticator")),
+        Ok(None) => Redirect::to(&app.path("/sign-in")).into_response(),
+        Err(failure) => render(&app, &secret, Some(&failure)).await,
+    }
+}
+
+async fn render(app: &App, secret: &str, failure: Option<&Failure>) -> Response {
+    let found = match app.console().find_invitation(secret).await {
+        Ok(found) => found,
+        Err(failure) => return page::failed(app, &failure),
+    };
+    let Some((invitation, invited)) = found else {
+        let text = "This link was used, or has expired. Ask for a new one.";
+        return (StatusCode::NOT_FOUND, page::plain(app, "Link not valid", text)).into_response();
+    };
+    let body = html! {
+        div class="card" {
+            h1 { "Join " (invitation.org_name) }
+            p class="muted" { (invitation.invited_by) " invites " (invitation.email) " as " (invitation.role.as_str()) "." }
+            @if let Some(failure) = failure { (parts::failure(failure)) }
+            form class="form" method="post" action=(app.path(&format!("/invitation/{secret}"))) {
+                @if invited == InvitedAs::NeedsPassword {
+                    input type="hidden" name="username" value=(invitation.email) autocomplete="username";
+                    (Field::new("password", "New password").kind("password").autocomplete("new-password").required().checked_by(failure)
+                        .hint("At least 12 characters. A few words do well.").render())
+                } @else {
+                    p { "You have an account here. After you accept, sign in as usual." }
+                }
+                button class="primary" { "Accept" }
+            }
+        }
+    };
+    let status = failure.map_or(StatusCode::OK, page::status_of);
+    (status, Html(page::open(app, "Invitation", &body).into_string())).into_response()
+}

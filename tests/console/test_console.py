@@ -1,0 +1,348 @@
+"""The console in a browser: from an empty directory to a delivered message, and what strangers must not do."""
+
+import json
+import os
+import pathlib
+import time
+
+import pytest
+
+from conftest import EMAIL, PASSWORD
+
+AXE = pathlib.Path(os.environ["AXE"]).read_text()
+PAGES = [
+    "", "/setup", "/messages", "/calls", "/agents", "/numbers", "/providers", "/callbacks", "/spend", "/keys", "/members",
+    "/dead-letters", "/system", "/account",
+]
+
+
+def finish_setup(owner):
+    """Goes through the steps of the set-up. Works without scripts."""
+    page = owner.page
+    assert page.url.endswith("/console/setup")
+    page.click("text=Stay simulated")
+    # The first agent exists in the simulated world.
+    page.fill("#maxSpendPerDay", "5")
+    page.fill("#maxSpendPerMonth", "50")
+    page.click("text=Set the limits")
+    page.click("text=Create a token for")
+    token = page.text_content("#token").strip()
+    me = owner.program.rest("GET", "/api/v1/agents/me", token)
+    assert me["agentId"]
+    owner.go("/setup")
+    page.fill("#body", "Hello from the set-up")
+    page.click("main button:has-text('Send')")
+    return token
+
+
+def wait_until(page, text, reload=False):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if page.locator(f"text={text}").count():
+            return
+        if reload:
+            page.reload()
+        page.wait_for_timeout(150)
+    raise AssertionError(f"{text!r} does not appear on {page.url}: {page.inner_text('main')}")
+
+
+def test_setup_leads_to_a_delivered_message(fresh, person):
+    owner = person(fresh)
+    owner.go("")
+    assert owner.page.url.endswith("/console/sign-in?next=%2Fconsole")
+    owner.picture("sign-in")
+    owner.page.click("text=Set up this installation")
+    owner.picture("claim")
+    owner.claim()
+    owner.picture("setup-start")
+    finish_setup(owner)
+    wait_until(owner.page, "Everything is set up")
+    owner.picture("setup-done")
+    owner.go("")
+    wait_until(owner.page, "messages sent")
+    owner.page.click("a:has-text('messages sent')")
+    owner.page.click("tbody a >> nth=0")
+    wait_until(owner.page, "The agent was told: delivered")
+    owner.picture("message")
+
+
+def test_setup_works_without_scripts(fresh, person):
+    owner = person(fresh, java_script_enabled=False)
+    owner.claim()
+    finish_setup(owner)
+    wait_until(owner.page, "Everything is set up", reload=True)
+    for path in PAGES:
+        assert owner.go(path).status == 200, path
+        assert owner.page.locator("h1").count() == 1, path
+
+
+def test_of_two_claimants_one_wins(fresh, person):
+    people = [person(fresh), person(fresh)]
+    for number, one in enumerate(people):
+        one.go("/claim")
+        one.page.fill("#key", fresh.key)
+        one.page.fill("#email", f"claimant{number}@example.com")
+        one.page.fill("#password", PASSWORD)
+    for one in people:
+        one.page.evaluate("document.querySelector('form').requestSubmit()")
+    for one in people:
+        one.page.wait_for_selector("text=/Add an authenticator|has an owner already/")
+    winners = [one for one in people if one.page.url.endswith("/authenticator")]
+    assert len(winners) == 1
+    stranger = person(fresh)
+    stranger.go("/claim")
+    assert stranger.page.locator("#key").count() == 1, "the page looks the same when claimed"
+
+
+def test_wrong_key_and_password_are_refused(fresh, person):
+    stranger = person(fresh)
+    stranger.go("/claim")
+    stranger.page.fill("#key", "AAAA-AAAA-AAAA-AAAA-AAAA-AAAA")
+    stranger.page.fill("#email", EMAIL)
+    stranger.page.fill("#password", PASSWORD)
+    stranger.page.click("text=Continue")
+    wait_until(stranger.page, "The set-up key is wrong")
+    stranger.page.fill("#key", fresh.key)
+    stranger.page.fill("#password", "short")
+    stranger.page.click("text=Continue")
+    wait_until(stranger.page, "at least 12 characters")
+    stranger.sign_in(code="")
+    wait_until(stranger.page, "password or code is wrong")
+
+
+def test_signs_in_again_with_code_and_recovery_code(fresh, person):
+    owner = person(fresh)
+    owner.claim()
+    owner.page.click("text=Sign out")
+    assert owner.go("/messages").url.startswith(f"{fresh.url}/console/sign-in")
+    owner.sign_in(code="000000")
+    wait_until(owner.page, "password or code is wrong")
+    owner.sign_in()
+    assert owner.page.locator("nav[aria-label=Main]").count() == 1
+    owner.page.click("text=Sign out")
+    owner.sign_in(code=owner.recovery[0])
+    assert owner.page.locator("nav[aria-label=Main]").count() == 1
+    owner.page.click("text=Sign out")
+    owner.sign_in(code=owner.recovery[0])
+    wait_until(owner.page, "password or code is wrong")
+
+
+def test_link_of_the_machine_sets_a_new_password(fresh, person):
+    owner = person(fresh)
+    owner.claim()
+    link = fresh.command("console-key", "--recover", EMAIL)
+    again = person(fresh)
+    again.page.goto(link)
+    again.page.fill("#password", "another long pass phrase")
+    again.page.click("text=Accept")
+    again.enrol()
+    owner.go("")
+    assert "/sign-in" in owner.page.url, "the old sessions have ended"
+    assert "no set-up key" in fresh.command("console-key")
+
+
+def test_invited_viewer_sees_and_changes_nothing(claimed, person):
+    program, owner = claimed
+    owner.go("/members")
+    owner.page.fill("#email", "vera@example.com")
+    owner.page.select_option("#role", "viewer")
+    owner.page.click("text=Make an invitation link")
+    owner.confirm()
+    link = owner.page.text_content("#link").strip()
+    viewer = person(program)
+    viewer.page.goto(link)
+    viewer.page.fill("#password", "quiet observer of things")
+    viewer.page.click("text=Accept")
+    viewer.enrol()
+    for path in ["/messages", "/agents", "/spend"]:
+        viewer.go(path)
+        assert viewer.page.locator("main button:not(.slim):not([data-copy])").count() <= 1, f"{path}: filters only"
+    assert viewer.go("/system").status == 403
+    token = viewer.page.get_attribute("input[name=_token] >> nth=0", "value")
+    answer = viewer.context.request.post(
+        f"{program.url}/console/agents",
+        form={"name": "Mallory", "_token": token},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+    assert answer.ok and "does not include this" in answer.text()
+    used = person(program)
+    assert used.page.goto(link).status == 404, "a link is valid once"
+
+
+def test_removed_member_is_out_within_a_second(claimed, person):
+    program, owner = claimed
+    owner.go("/members")
+    owner.page.fill("#email", "rita@example.com")
+    owner.page.select_option("#role", "operator")
+    owner.page.click("text=Make an invitation link")
+    owner.confirm()
+    link = owner.page.text_content("#link").strip()
+    member = person(program)
+    member.page.goto(link)
+    member.page.fill("#password", "operator of the night")
+    member.page.click("text=Accept")
+    member.enrol()
+    member.go("")
+    owner.go("/members")
+    owner.page.click("button[aria-label='Remove rita@example.com']")
+    owner.confirm()
+    removed = time.monotonic()
+    # The live part of the open page notices it, and the page asks for the sign-in.
+    member.page.wait_for_url("**/sign-in*", timeout=5_000)
+    assert time.monotonic() - removed < 2.5
+    assert "/sign-in" in member.go("/messages").url
+
+
+def test_other_session_is_out_within_a_second(claimed, person):
+    program, owner = claimed
+    other = person(program)
+    other.authenticator = owner.authenticator
+    other.sign_in(code=owner.recovery.pop())
+    other.go("/messages")
+    owner.go("/account")
+    owner.page.click("text=Sign out everywhere else")
+    wait_until(owner.page, "ended")
+    assert "/sign-in" in other.go("/messages").url
+
+
+def test_requests_of_other_sites_are_refused(claimed):
+    program, owner = claimed
+    request = owner.context.request
+    owner.go("/account")
+    token = owner.page.get_attribute("input[name=_token] >> nth=0", "value")
+    form = {"_token": token}
+    for headers in [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}]:
+        answer = request.post(f"{program.url}/console/sign-out", form=form, headers=headers, max_redirects=0)
+        assert answer.status == 403, headers
+    same = {"Sec-Fetch-Site": "same-origin"}
+    answer = request.post(f"{program.url}/console/sign-out", form={"_token": "x" * 32}, headers=same, max_redirects=0)
+    assert answer.status == 403
+    assert owner.go("/account").status == 200, "still signed in"
+
+
+def test_texts_of_strangers_run_no_script(claimed, person):
+    program, owner = claimed
+    evil = "<script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">"
+    owner.go("/agents")
+    owner.page.fill("#name", evil)
+    owner.page.click("main button:has-text('Create')")
+    owner.page.click("text=I have kept it")
+    owner.go(f"/messages?contact={evil}&code={evil}&agent={evil}")
+    owner.go("/agents")
+    for path in ["/agents", "/messages", "/callbacks"]:
+        owner.go(path)
+        assert "pwned" not in owner.page.title()
+    assert owner.go(f"/messages/{'%3Cscript%3E'}").status == 404
+    assert owner.page.locator("main script").count() == 0
+    reply = owner.context.request.get(f"{program.url}/console/sign-in?next=https://evil.example", max_redirects=0)
+    policy = reply.headers["content-security-policy"]
+    assert "unsafe" not in policy and "default-src 'none'" in policy
+    assert not owner.problems, owner.problems
+
+
+def test_sign_in_leads_to_own_pages_only(claimed, person):
+    program, owner = claimed
+    visitor = person(program)
+    visitor.page.goto("/console/sign-in?next=//evil.example/console")
+    visitor.page.fill("#email", EMAIL)
+    visitor.page.fill("#password", PASSWORD)
+    visitor.page.fill("#code", owner.recovery.pop())
+    visitor.page.click("main button:has-text('Sign in')")
+    assert visitor.page.url.startswith(f"{program.url}/console")
+
+
+def test_refused_send_is_explained_and_keeps_its_text(claimed):
+    _, owner = claimed
+    owner.go("/messages#new")
+    owner.page.fill("#to", "12")
+    owner.page.fill("#body", "Text that must not be lost")
+    owner.page.click("main button:has-text('Send')")
+    assert owner.page.locator("[role=alert]").count() == 1
+    assert owner.page.input_value("#body") == "Text that must not be lost"
+    owner.picture("refused")
+
+
+def test_list_says_what_is_new_and_filters(claimed, person):
+    program, owner = claimed
+    team = json.loads(program.command("bootstrap", "--json"))
+    send = lambda to: program.rest("POST", "/api/v1/send-message", team["agentToken"], {"to": to, "channel": "sms", "body": "Hi"})
+    send("+14155550130")
+    owner.go("/messages")
+    before = owner.page.locator("tbody tr").count()
+    send("+14155550131")
+    send("+14155550132")
+    wait_until(owner.page, "2 new since this page")
+    assert owner.page.locator("tbody tr").count() == before, "the list stays as it is"
+    owner.page.click("text=2 new since this page")
+    assert owner.page.locator("tbody tr").count() == before + 2
+    owner.page.fill("#contact", "+14155550131")
+    owner.page.click("main button:has-text('Filter')")
+    assert owner.page.locator("tbody tr").count() == 1
+    owner.page.select_option("#channel", "email")
+    owner.page.click("main button:has-text('Filter')")
+    wait_until(owner.page, "No message fits these filters")
+
+
+def test_rest_returns_what_the_pages_show(claimed):
+    program, _ = claimed
+    team = json.loads(program.command("bootstrap", "--json"))
+    token = team["teamToken"]
+    sent = program.rest("POST", "/api/v1/send-message", team["agentToken"], {"to": "+14155550140", "channel": "sms", "body": "Hi"})
+    found = program.rest("GET", "/api/v1/messages?limit=1", token)
+    assert found["messages"][0]["messageId"] == sent["messageId"] and found["nextCursor"] == sent["messageId"]
+    detail = program.rest("GET", f"/api/v1/messages/{sent['messageId']}/timeline", token)
+    assert [step["kind"] for step in detail["timeline"]][:2] == ["stored", "attempt"]
+    assert program.rest("GET", "/api/v1/overview", token)["messages"]
+    assert program.rest("GET", "/api/v1/organization/calls", token)["calls"] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible(claimed, person, scheme):
+    program, owner = claimed
+    one = person(program, color_scheme=scheme)
+    one.context.add_cookies(owner.context.cookies())
+    serious = []
+    for path in [*PAGES, "/messages?status=failed", "/sign-in", "/claim"]:
+        if path in ("/sign-in", "/claim"):
+            one.context.clear_cookies()
+        one.go(path)
+        one.picture(f"{scheme}{path.replace('/', '-').replace('?', '-') or '-overview'}")
+        # As a tool of the browser, not as a script of the page: its policy forbids those.
+        one.page.evaluate(AXE)
+        found = one.page.evaluate("axe.run()")["violations"]
+        serious += [
+            f"{path}: {rule['id']}: {node['html'][:150]}"
+            for rule in found
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"][:3]
+        ]
+    assert not serious, "\n".join(serious)
+
+
+def test_pages_fit_a_narrow_screen(claimed, person):
+    program, owner = claimed
+    one = person(program, viewport={"width": 320, "height": 640})
+    one.context.add_cookies(owner.context.cookies())
+    for path in PAGES:
+        one.go(path)
+        wide = one.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 320, f"{path} is {wide} pixels wide"
+        one.picture(f"narrow{path.replace('/', '-') or '-overview'}")
+    one.page.focus("#menu")
+    one.page.keyboard.press("Space")
+    assert one.page.locator("nav[aria-label=Main] a").first.is_visible()
+
+
+def test_keyboard_reaches_content_first(claimed):
+    _, owner = claimed
+    owner.go("/messages")
+    owner.page.keyboard.press("Tab")
+    assert owner.page.evaluate("document.activeElement.className") == "skip"
+    owner.page.keyboard.press("Enter")
+    assert owner.page.evaluate("location.hash") == "#content"
+
+
+def test_first_page_is_small(claimed):
+    program, owner = claimed
+    response = owner.context.request.get(f"{program.url}/console", headers={"Accept-Encoding": "identity"})
+    assert len(response.body()) < 50_000 and response.headers["cache-control"] == "no-store"
