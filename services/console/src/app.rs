@@ -109,6 +109,11 @@ impl App {
         self.0.platform.product.guard.flush_last_used().await;
     }
 
+    /// Returns whether this release has an operation.
+    pub fn offers(name: &str) -> bool {
+        operations::all().iter().any(|definition| definition.name == name)
+    }
+
     /// Calls an operation on the member's organization.
     pub async fn call(&self, member: &Member, name: &str, args: Value) -> Result<Value, Failure> {
         let definition = permitted(member.role(), name)?;

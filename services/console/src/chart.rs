@@ -37,7 +37,7 @@ pub fn bars(title: &str, unit: &str, bars: &[Bar]) -> Markup {
                     title { (bar.label) ": " (bar.text) }
                 }
                 @if place % every == 0 {
-                    text x=(number(x + step / 2.0)) y=(HEIGHT - 6.0) text-anchor="middle" { (bar.label) }
+                    text x=(number(if place == 0 { 0.0 } else { x + step / 2.0 })) y=(HEIGHT - 6.0) text-anchor=(if place == 0 { "start" } else { "middle" }) { (bar.label) }
                 }
             }
             @if let Some(top) = bars.iter().find(|bar| bar.value > 0.0 && bar.value >= highest) {

@@ -27,8 +27,9 @@ use futures::FutureExt;
 
 use app::App;
 use pages::{
-    account, agent, agents, call, callbacks, calls, confirm, dead_letters, invitation, keys, members, message,
-    messages, numbers, overview, providers, setup, sign_in, spend, system,
+    account, agent, agents, approvals, audit, call, callbacks, calls, check, confirm, connect, dead_letters,
+    do_not_contact, find, invitation, keys, members, message, messages, numbers, overview, providers, setup, sign_in,
+    spend, system,
 };
 
 /// The largest form.
@@ -82,6 +83,15 @@ fn router(app: &App) -> Router {
         .route("/console/numbers", get(numbers::show).post(numbers::act))
         .route("/console/providers", get(providers::show).post(providers::act))
         .route("/console/callbacks", get(callbacks::show).post(callbacks::act))
+        .route("/console/connect", get(connect::show))
+        .route("/console/find", get(find::show))
+        .route("/console/check", get(check::show).post(check::check))
+        .route("/console/approvals", get(approvals::show).post(approvals::act))
+        .route(
+            "/console/do-not-contact",
+            get(do_not_contact::show).post(do_not_contact::act),
+        )
+        .route("/console/audit", get(audit::show).post(audit::verify))
         .route("/console/spend", get(spend::show).post(spend::act))
         .route("/console/dead-letters", get(dead_letters::show).post(dead_letters::act))
         .route("/console/system", get(system::show))

@@ -25,7 +25,12 @@ pub enum Place {
     Numbers,
     Providers,
     Callbacks,
+    Connect,
     Spend,
+    Check,
+    Approvals,
+    DoNotContact,
+    Audit,
     Keys,
     Members,
     DeadLetters,
@@ -44,7 +49,12 @@ impl Place {
             Self::Numbers => ("/numbers", "Numbers and senders"),
             Self::Providers => ("/providers", "Providers"),
             Self::Callbacks => ("/callbacks", "Callbacks"),
+            Self::Connect => ("/connect", "Connect"),
             Self::Spend => ("/spend", "Spend"),
+            Self::Check => ("/check", "May I send?"),
+            Self::Approvals => ("/approvals", "Approvals"),
+            Self::DoNotContact => ("/do-not-contact", "Do not contact"),
+            Self::Audit => ("/audit", "Audit log"),
             Self::Keys => ("/keys", "Keys"),
             Self::Members => ("/members", "Members"),
             Self::DeadLetters => ("/dead-letters", "Dead letters"),
@@ -54,10 +64,39 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Returns whether this release has the operation that the page shows.
+    fn is_offered(self) -> bool {
+        match self {
+            Self::Check => App::offers("comms_preflight"),
+            Self::Approvals => App::offers("list_approvals"),
+            Self::DoNotContact => App::offers("list_suppressions"),
+            Self::Audit => App::offers("list_audit"),
+            _ => true,
+        }
+    }
+}
+
 const TRAFFIC: &[Place] = &[Place::Overview, Place::Messages, Place::Calls];
-const OPERATION: &[Place] = &[Place::Agents, Place::Numbers, Place::Providers, Place::Callbacks];
-const CONTROL: &[Place] = &[Place::Spend, Place::Keys, Place::Members];
+const OPERATION: &[Place] = &[
+    Place::Agents,
+    Place::Numbers,
+    Place::Providers,
+    Place::Callbacks,
+    Place::Connect,
+];
+const RULES: &[Place] = &[Place::Check, Place::Approvals, Place::DoNotContact];
+const CONTROL: &[Place] = &[Place::Spend, Place::Keys, Place::Members, Place::Audit];
 const INSTALLATION: &[Place] = &[Place::DeadLetters, Place::System];
+
+/// Returns the paths and names of all pages.
+pub fn places() -> Vec<(&'static str, &'static str)> {
+    let all = [TRAFFIC, OPERATION, RULES, CONTROL, INSTALLATION,
+        &[Place::Setup, Place::Account],
+    ];
+    let offered = all.into_iter().flatten().filter(|place| place.is_offered());
+    offered.map(|place| place.link()).collect()
+}
 
 /// Renders a page of a signed-in person.
 pub fn member(app: &App, member: &Member, place: Place, title: &str, body: &Markup) -> Response {
@@ -69,9 +108,15 @@ pub fn member(app: &App, member: &Member, place: Place, title: &str, body: &Mark
                 input type="checkbox" id="menu" class="menu-toggle" aria-label="Show the menu";
                 label for="menu" class="menu-label button slim" { "Menu" }
                 (organization(app, member))
+                form class="find" method="get" action=(app.path("/find")) role="search" aria-label="Everything" {
+                    label class="hidden" for="find" { "Search" }
+                    input type="search" id="find" name="q" placeholder="Search (Ctrl+K)" autocomplete="off" list="places";
+                    datalist id="places" { @for (_, label) in places() { option value=(label) {} } }
+                }
                 nav aria-label="Main" {
                     (group(app, "Traffic", TRAFFIC, place))
                     (group(app, "Agents", OPERATION, place))
+                    (group(app, "Rules", RULES, place))
                     (group(app, "Control", CONTROL, place))
                     @if member.session().is_operator { (group(app, "Installation", INSTALLATION, place)) }
                 }
@@ -203,8 +248,9 @@ fn organization(app: &App, member: &Member) -> Markup {
 }
 
 fn group(app: &App, title: &str, places: &[Place], current: Place) -> Markup {
+    let places: Vec<&Place> = places.iter().filter(|place| place.is_offered()).collect();
     html! {
-        p class="nav-title" { (title) }
+        @if !places.is_empty() { p class="nav-title" { (title) } }
         ul class="nav-group" {
             @for place in places {
                 @let (path, label) = place.link();

@@ -158,6 +158,16 @@ impl<'a> Field<'a> {
         Self { is_wrong, ..self }
     }
 
+    /// Renders a field of a filter, which is always optional.
+    pub fn filter(&self) -> Markup {
+        html! {
+            div class="field grow" {
+                label for=(self.name) { (self.label) }
+                input type=(self.kind) id=(self.name) name=(self.name) value=(self.value) autocomplete="off";
+            }
+        }
+    }
+
     pub fn render(&self) -> Markup {
         let hint = (!self.hint.is_empty()).then(|| format!("{}-hint", self.name));
         html! {

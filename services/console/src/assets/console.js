@@ -20,6 +20,15 @@ document.addEventListener("htmx:sse:before:message", (event) => {
   const region = event.target;
   if (region instanceof Element && region.contains(document.activeElement)) event.preventDefault();
 });
+// Ctrl+K goes to the search, as in other consoles.
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey)) return;
+  const search = document.getElementById("find");
+  if (!search) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
+});
 // The stream of a session that has ended says so, and the page asks for the sign-in.
 document.addEventListener("session-ended", () => location.reload());
 document.addEventListener("reload-page", () => location.reload());

@@ -275,7 +275,7 @@ async fn addresses(app: &App, member: &Member, id: &str) -> Result<Markup, Failu
                         tbody {
                             @for row in rows {
                                 tr {
-                                    td data-label="Channel" { (format::channel(text(row, "channel_type"))) }
+                                    td data-label="Channel" { (format::channel(text(row, "channelType"))) }
                                     td data-label="Address" class="mono" { (text(row, "identifier")) }
                                     td data-label="Can" { (list(row, "capabilities").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")) }
                                     td data-label="State" {

@@ -86,8 +86,8 @@ async fn render(app: &App, member: &Member, id: &str, failure: Option<&Failure>)
             (parts::head(&title, "", &html! {}))
         }
         @if let Some(failure) = failure { (parts::failure(failure)) }
-        @if is_live(&call) && rights::operates(member.role()) { (commands(app, member, &call)) }
         div hx-sse:connect=(app.path(&format!("/live/calls/{id}"))) hx-swap="innerHTML" { (conversation(&call)) }
+        @if is_live(&call) && rights::operates(member.role()) { (commands(app, member, &call)) }
         div class="grid wide" { (facts(app, &call)) (latency(&call)) }
     };
     page::member(app, member, Place::Calls, &title, &body)

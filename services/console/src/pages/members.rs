@@ -156,7 +156,7 @@ fn table(app: &App, member: &Member, rows: &[Value]) -> Markup {
                                 td data-label="Person" { (email) @if email == member.session().email { " " (parts::badge(Tone::Plain, "you")) } }
                                 td data-label="Role" {
                                     @if rights::administers(member.role()) {
-                                        form class="row" method="post" action=(action) {
+                                        form class="pair" method="post" action=(action) {
                                             (page::token(member))
                                             input type="hidden" name="email" value=(email);
                                             select name="role" aria-label=(format!("Role of {email}")) {

@@ -182,28 +182,17 @@ fn filters(app: &App, query: &Query, agents: &[Value]) -> Markup {
             .iter()
             .map(|channel| (channel.as_str(), format::channel(channel.as_str()))),
     );
-    let optional = |name, label, value| Field::new(name, label).value(value).required();
     html! {
         form class="card" method="get" action=(app.path("/messages")) role="search" aria-label="Filter messages" {
             div class="filters" {
                 (parts::select("agent", "Agent", &names, &query.agent))
                 (parts::select("channel", "Channel", &channels, &query.channel))
                 (parts::select("status", "Status", &STATUSES, &query.status))
-                (filter_field(&optional("contact", "Recipient", &query.contact)))
-                (filter_field(&optional("code", "Error code", &query.code)))
+                (Field::new("contact", "Recipient").value(&query.contact).filter())
+                (Field::new("code", "Error code").value(&query.code).filter())
                 button { "Filter" }
                 @if query.is_filtered() { a class="button" href=(app.path("/messages")) { "Clear" } }
             }
-        }
-    }
-}
-
-/// A field that may be empty without saying so.
-fn filter_field(field: &Field<'_>) -> Markup {
-    html! {
-        div class="field grow" {
-            label for=(field.name) { (field.label) }
-            input type="text" id=(field.name) name=(field.name) value=(field.value) autocomplete="off";
         }
     }
 }

@@ -3,11 +3,17 @@
 pub mod account;
 pub mod agent;
 pub mod agents;
+pub mod approvals;
+pub mod audit;
 pub mod call;
 pub mod callbacks;
 pub mod calls;
+pub mod check;
 pub mod confirm;
+pub mod connect;
 pub mod dead_letters;
+pub mod do_not_contact;
+pub mod find;
 pub mod invitation;
 pub mod keys;
 pub mod members;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::confirm;
 use crate::{
     app::App,
-    format::{self, list, money, text},
+    format::{self, field, list, money, text},
     member::Member,
     page::{self, Place},
     parts::{self, Field, Tone},
@@ -136,17 +136,17 @@ fn owned_table(app: &App, rows: &[(Value, Value)], agents: usize) -> Markup {
                             @for (agent, record) in rows {
                                 tr {
                                     td data-label="Address" class="mono" { (text(record, "identifier")) }
-                                    td data-label="Channel" { (format::channel(text(record, "channel_type"))) }
+                                    td data-label="Channel" { (format::channel(text(record, "channelType"))) }
                                     td data-label="Agent" { a href=(app.path(&format!("/agents/{}?tab=addresses", text(agent, "agentId")))) { (text(agent, "displayName")) } }
                                     td data-label="Can" { (list(record, "capabilities").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")) }
                                     td data-label="State" {
                                         @if record["paused"] == true { (parts::badge(Tone::Warn, "paused")) } @else { (parts::badge(Tone::Ok, "in use")) }
-                                        @if record["us_registered"] == false { " " (parts::badge(Tone::Warn, "not registered for US texts")) }
+                                        @if *field(record, "usRegistered") == false { " " (parts::badge(Tone::Warn, "not registered for US texts")) }
                                         @if let Some(state) = record["registration"].as_str() { " " (parts::badge(if state == "done" { Tone::Ok } else { Tone::Warn }, &format!("registration {state}"))) }
-                                        @if !list(record, "dns_records").is_empty() {
+                                        @if !list(record, "dnsRecords").is_empty() {
                                             details class="small" {
                                                 summary { "DNS records" }
-                                                ul { @for dns in list(record, "dns_records") { li class="mono" { (text(dns, "type")) " " (text(dns, "name")) " → " (text(dns, "value")) } } }
+                                                ul { @for dns in list(record, "dnsRecords") { li class="mono" { (text(dns, "type")) " " (text(dns, "name")) " → " (text(dns, "value")) } } }
                                             }
                                         }
                                     }

@@ -4,7 +4,10 @@ use butt_dial_domain::ids;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::setup_state::{Step, Steps};
+use super::{
+    connect::clients,
+    setup_state::{Step, Steps},
+};
 use crate::{
     app::App,
     format::{self, text},
@@ -104,14 +107,11 @@ fn connect(app: &App, member: &Member, steps: &Steps, action: &str, secret: Opti
     let Some(agent) = &steps.agent else {
         return html! { p class="muted" { "Create the agent first." } };
     };
-    let base = app.public_url();
     html! {
         @if let Some(secret) = secret {
             (parts::note(Tone::Warn, &html! { p { "This token is shown once. Keep it where you keep passwords." } }))
             (parts::copyable("token", secret))
-            (parts::code_block("claude", "Claude Code", &format!("claude mcp add --transport http butt-dial {base}/mcp --header \"Authorization: Bearer {secret}\"")))
-            (parts::code_block("cursor", "Cursor, in .cursor/mcp.json", &format!("{{ \"mcpServers\": {{ \"butt-dial\": {{ \"url\": \"{base}/mcp\", \"headers\": {{ \"Authorization\": \"Bearer {secret}\" }} }} }} }}")))
-            (parts::code_block("curl", "Any program, over REST", &format!("curl -s {base}/api/v1/send-message -H 'Authorization: Bearer {secret}' -H 'Content-Type: application/json' -d '{{\"to\": \"{EXAMPLE}\", \"channel\": \"sms\", \"body\": \"Hello!\"}}'")))
+            (clients(&app.public_url(), secret))
             p class="muted" { "This step is done when the first request with a token arrives. " a href=(app.path("/setup")) { "Check again" } }
         } @else {
             p class="muted" { "Your agent's program uses a token. You get the commands for common clients with it." }

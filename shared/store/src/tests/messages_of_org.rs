@@ -66,13 +66,13 @@ both_engines! {
             MessageFilter { rule: Some("quiet_hours"), ..none },
             MessageFilter { thread: Some("t1"), ..none },
         ] {
-            assert_eq!(list(db, &agent, filter).await, [id.clone()], "{filter:?}");
+            assert_eq!(list(db, &agent, filter).await, std::slice::from_ref(&id), "{filter:?}");
         }
         for filter in [
             MessageFilter { code: Some("carrier_refused"), ..none },
             MessageFilter { status: Some("failed"), ..none },
         ] {
-            assert_eq!(list(db, &agent, filter).await, [failed_id.clone()], "{filter:?}");
+            assert_eq!(list(db, &agent, filter).await, std::slice::from_ref(&failed_id), "{filter:?}");
         }
     }
 
