@@ -91,7 +91,12 @@ const INSTALLATION: &[Place] = &[Place::DeadLetters, Place::System];
 
 /// Returns the paths and names of all pages.
 pub fn places() -> Vec<(&'static str, &'static str)> {
-    let all = [TRAFFIC, OPERATION, RULES, CONTROL, INSTALLATION,
+    let all = [
+        TRAFFIC,
+        OPERATION,
+        RULES,
+        CONTROL,
+        INSTALLATION,
         &[Place::Setup, Place::Account],
     ];
     let offered = all.into_iter().flatten().filter(|place| place.is_offered());

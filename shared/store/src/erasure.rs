@@ -68,6 +68,7 @@ const OF_ORG: &[&str] = &[
     "DELETE FROM billing_configs WHERE org_id = $1",
     "DELETE FROM budget_alerts WHERE org_id = $1",
     "DELETE FROM memberships WHERE org_id = $1",
+    "DELETE FROM console_sessions WHERE org_id = $1",
     "DELETE FROM console_invitations WHERE org_id = $1",
     "DELETE FROM console_marks WHERE org_id = $1",
     "DELETE FROM one_time_tokens WHERE org_id = $1",

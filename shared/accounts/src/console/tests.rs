@@ -281,7 +281,9 @@ async fn invitation_of_known_person_sets_no_password() {
     let (_, invited) = world.console.find_invitation(&secret).await.unwrap().unwrap();
     assert_eq!(invited, InvitedAs::Known);
     let here = client("203.0.113.7");
-    let accepted = world.console.accept_invitation(&secret, "stolen account pass".into(), &here);
+    let accepted = world
+        .console
+        .accept_invitation(&secret, "stolen account pass".into(), &here);
     assert!(accepted.await.unwrap().is_none());
     assert!(world.sign_in("stolen account pass", "", "203.0.113.7").await.is_err());
     assert!(
@@ -302,7 +304,9 @@ async fn link_of_operator_replaces_password_and_secret() {
     );
     let secret = world.console.recover(EMAIL).await.unwrap();
     let here = client("203.0.113.7");
-    let accepted = world.console.accept_invitation(&secret, "a new pass phrase".into(), &here);
+    let accepted = world
+        .console
+        .accept_invitation(&secret, "a new pass phrase".into(), &here);
     let session = world.open(&accepted.await.unwrap().unwrap()).await;
     assert!(!session.has_otp && session.is_operator);
     assert_ne!(session.otp_generation, owner.otp_generation);

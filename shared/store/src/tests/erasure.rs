@@ -106,6 +106,7 @@ async fn fill(db: &Database) -> Agent {
         .await
         .unwrap();
     db.create_one_time_token(&confirmation(org), morning()).await.unwrap();
+    sign_in(db, org, member).await;
     for sql in ROWS {
         let sql = sql.replace("$1", &format!("'{org}'")).replace("$2", &format!("'{id}'"));
         // An empty content of bytes.
@@ -113,6 +114,32 @@ async fn fill(db: &Database) -> Agent {
         db.execute(&sql).await;
     }
     agent
+}
+
+/// Makes rows of the console: an accepted invitation, a session and a mark.
+async fn sign_in(db: &Database, org: &OrgId, member: (&str, &str)) {
+    let (role, until) = (Role::Owner, morning() + seconds(3_600));
+    let invitation = crate::NewInvitation {
+        hash: "invitation",
+        org,
+        email: member,
+        role,
+        invited_by: "operator",
+        expires_at: until,
+    };
+    db.create_invitation(&invitation, morning()).await.unwrap();
+    let invitation = db.find_invitation("invitation", morning()).await.unwrap().unwrap();
+    let accepted = db.accept_invitation(&invitation, Some("hash"), morning()).await;
+    let session = crate::NewConsoleSession {
+        hash: "session",
+        user: &accepted.unwrap().unwrap(),
+        org,
+        expires_at: until,
+        address: "this machine",
+        browser: "Chrome",
+    };
+    db.create_console_session(&session, morning()).await.unwrap();
+    db.add_mark(org, "carriers", morning()).await.unwrap();
 }
 
 fn confirmation(org: &OrgId) -> NewOneTimeToken<'_> {
