@@ -205,3 +205,24 @@ profiles! {
         assert!(cluster.carriers.messages_to(ANN).is_empty());
     }
 }
+
+profiles! {
+    async fn revocation_in_own_words_opts_out(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        for (number, text) in ["Please don't text me again.", "por favor no me escriban más", "I'll stop by at five"].into_iter().enumerate() {
+            cluster.texts(&person(number), text).await;
+        }
+        let events = agent.expect_events(3).await;
+        let revocation = |from: &str| {
+            let event = events.iter().find(|event| event["from"] == from).unwrap();
+            assert!(event["keyword"].is_null() && event["body"].is_string(), "the agent reads the text: {event}");
+            event["revocation"]["certainty"].clone()
+        };
+        assert_eq!([0, 1, 2].map(|number| revocation(&person(number))), [json!("clear"), json!("clear"), Value::Null]);
+        for number in [0, 1] {
+            let refused = agent.send(sms(&person(number), "Buy!")).await.unwrap_err();
+            assert_eq!(refused["code"], "CONTACT_OPTED_OUT");
+        }
+        agent.send(sms(&person(2), "See you at five.")).await.unwrap();
+    }
+}

@@ -15,6 +15,8 @@ const BATCH: usize = 500;
 const MAX_ERRORS: usize = 50;
 /// In the column of the channel: all channels.
 const ALL: &str = "*";
+/// The target of audit entries.
+const TARGET: &str = "do_not_contact";
 /// Rows of a page of an export.
 const EXPORT_PAGE: u32 = 1_000;
 
@@ -77,12 +79,10 @@ impl DoNotContact {
             .collect();
         let now = self.clock.now();
         for batch in rows.chunks(BATCH) {
-            self.store.add_suppressions(org, batch, now).await?;
+            let entry = AuditEntry::new(Some(org), actor, "do_not_contact.add", TARGET, now);
+            let change = self.store.change(entry.with_detail(json!({ "added": batch.len() })));
+            change.add_suppressions(org, batch, now).await?;
             import.added += batch.len();
-        }
-        if import.added > 0 {
-            let detail = json!({ "added": import.added, "invalid": import.invalid });
-            self.audit(org, actor, "do_not_contact.add", detail).await?;
         }
         Ok(import)
     }
@@ -149,26 +149,15 @@ impl DoNotContact {
             reason: None,
         };
         let ((address, channel), _) = check(&entry).map_err(|reason| Failure::new(Code::InvalidArgument, reason))?;
-        if !self.store.remove_suppression(org, &address, channel).await? {
+        let entry = AuditEntry::new(Some(org), actor, "do_not_contact.remove", TARGET, self.clock.now());
+        let change = self.store.change(entry.with_detail(json!({ "channel": channel })));
+        if !change.remove_suppression(org, &address, channel).await? {
             return Err(
                 Failure::new(Code::NotFound, "the do-not-contact list has no such entry")
                     .hint("an entry for all channels has no channel; list the entries"),
             );
         }
-        self.audit(org, actor, "do_not_contact.remove", json!({ "channel": channel }))
-            .await
-    }
-
-    async fn audit(&self, org: &OrgId, actor: &str, action: &str, detail: serde_json::Value) -> Result<(), Failure> {
-        let entry = AuditEntry {
-            org_id: Some(org.as_str().to_owned()),
-            actor: actor.to_owned(),
-            action: action.to_owned(),
-            target: "do_not_contact".to_owned(),
-            detail,
-            at: self.clock.now(),
-        };
-        Ok(self.store.append_audit(&entry).await?)
+        Ok(())
     }
 }
 

@@ -3,9 +3,10 @@
 use butt_dial_domain::{MessageId, OrgId, clock::Timestamp};
 
 use crate::{
-    Store, StoreError,
+    StoreError,
+    change::{Change, on_change},
     column::text_column,
-    engine::{Sql, on_writer},
+    engine::Sql,
 };
 
 /// Whether a person has approved a send that a rule holds.
@@ -26,7 +27,7 @@ pub struct NewApproval<'a> {
     pub send_at: Option<Timestamp>,
 }
 
-impl Store {
+impl Change {
     /// Approves a send that waits for it, or rejects it with a failure. Returns false, and changes nothing, when it does not wait, or
     /// has expired. The sweep sends an approved message, and notifies the agent of a rejected one.
     pub async fn decide_approval(
@@ -46,8 +47,8 @@ impl Store {
                     due_at = CASE WHEN $3 IS NULL AND send_at > $4 THEN send_at ELSE $4 END
                 WHERE id = $2 AND org_id = $1 AND approval = 'pending' AND state = 'scheduled' AND due_at > $4",
         };
-        let sql = self.sql(SQL);
-        let done = on_writer!(self, |db| {
+        let sql = self.store.sql(SQL);
+        let done = on_change!(self, |db| {
             sqlx::query(sql)
                 .bind(org.as_str())
                 .bind(id.as_str())

@@ -174,6 +174,7 @@ impl Change {
         const SCHEDULED: &str = "DELETE FROM scheduled_sends WHERE org_id = $1 AND state = 'scheduled'";
         const MEMBERSHIPS: &str = "DELETE FROM memberships WHERE org_id = $1";
         const NOTICES: &str = "DELETE FROM account_notices WHERE org_id = $1";
+        const INVITATIONS: &str = "DELETE FROM console_invitations WHERE org_id = $1";
         const MEMBERS: &str = "SELECT user_id FROM memberships WHERE org_id = $1";
         const FORGET: &str = "DELETE FROM users WHERE id = $1
             AND NOT EXISTS (SELECT 1 FROM memberships m WHERE m.user_id = users.id)";
@@ -197,7 +198,7 @@ impl Change {
                     .bind(now)
                     .execute(&mut *db)
                     .await?;
-                for sql in [AGENTS, SCHEDULED, NOTICES] {
+                for sql in [AGENTS, SCHEDULED, NOTICES, INVITATIONS] {
                     sqlx::query(sql).bind(org.as_str()).execute(&mut *db).await?;
                 }
                 let members: Vec<String> = sqlx::query_scalar(MEMBERS)

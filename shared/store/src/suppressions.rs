@@ -6,7 +6,8 @@ use sqlx::types::Json;
 
 use crate::{
     Store, StoreError,
-    engine::{Sql, on_reader, on_writer},
+    change::{Change, on_change},
+    engine::{Sql, on_reader},
 };
 
 /// An entry of the list. `channel` is `*` for all channels.
@@ -57,7 +58,9 @@ impl Store {
                 .await
         })?)
     }
+}
 
+impl Change {
     /// Adds entries; replaces the reasons of existing ones. No entry may be in the batch twice.
     pub async fn add_suppressions(
         &self,
@@ -71,15 +74,15 @@ impl Store {
             reason,
         });
         let rows = Json(rows.collect::<Vec<_>>());
-        let sql = self.sql(ADD);
-        on_writer!(self, |db| {
+        let sql = self.store.sql(ADD);
+        on_change!(self, |db| {
             sqlx::query(sql)
                 .bind(org.as_str())
                 .bind(&rows)
                 .bind(now)
                 .execute(db)
                 .await
-                .map(drop)
+                .map(|done| done.rows_affected())
         })?;
         Ok(())
     }
@@ -87,7 +90,7 @@ impl Store {
     /// Removes an entry. Returns false if there was none.
     pub async fn remove_suppression(&self, org: &OrgId, address: &str, channel: &str) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM suppressions WHERE org_id = $1 AND address = $2 AND channel = $3";
-        let done = on_writer!(self, |db| {
+        let done = on_change!(self, |db| {
             sqlx::query(SQL)
                 .bind(org.as_str())
                 .bind(address)

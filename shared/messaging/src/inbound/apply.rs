@@ -12,6 +12,7 @@ use butt_dial_domain::{
     inbound::{InboundMessage, Keyword, Receipt},
     ports::{bus::LogEntry, carrier::RefusalClass},
 };
+use butt_dial_language::{Certainty, Revocation};
 use butt_dial_store::{
     Applied, DeadLetterReason, InboundBatch, InboundRow, InboundRules, NewDeadLetter, ReceiptEntry, StoreError,
 };
@@ -286,6 +287,12 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
     if let Some(keyword) = keyword {
         data.insert("keyword".into(), json!(keyword.as_str()));
     }
+    let revocation = detect_revocation(&carrier, keyword, &message);
+    if let Some(revocation) = revocation {
+        let certainty = keyword::certainty_name(revocation.certainty);
+        let view = json!({ "certainty": certainty, "wrongNumber": revocation.wrong_number });
+        data.insert("revocation".into(), view);
+    }
     let mut is_quiet = false;
     if let FilterDecision::Accept { tags, is_muted } = decision {
         is_quiet = is_muted;
@@ -315,7 +322,7 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
         .is_quiet(is_quiet)
         .effects(effects)
         .maybe_channel_id(owner.channel_id)
-        .maybe_consent(keyword.and_then(consent))
+        .maybe_consent(keyword.and_then(consent).or_else(|| revoked_consent(revocation)))
         .agent(owner.agent)
         .org(owner.org)
         .build();
@@ -370,6 +377,20 @@ fn detect_keyword(carrier: &str, message: &InboundMessage) -> Option<Keyword> {
     (carrier != INTERNAL_CARRIER)
         .then(|| keyword::detect(message))
         .flatten()
+}
+
+/// Detects a revocation of consent in a person's own words. An agent of the same organization is no such person.
+fn detect_revocation(carrier: &str, keyword: Option<Keyword>, message: &InboundMessage) -> Option<Revocation> {
+    (keyword.is_none() && carrier != INTERNAL_CARRIER)
+        .then(|| keyword::detect_revocation(message))
+        .flatten()
+}
+
+/// The consent after a revocation in own words. One that is only likely is shown to the agent, and revokes nothing.
+fn revoked_consent(revocation: Option<Revocation>) -> Option<bool> {
+    revocation
+        .is_some_and(|revocation| revocation.certainty == Certainty::Clear)
+        .then_some(false)
 }
 
 /// The consent that a keyword gives or revokes.

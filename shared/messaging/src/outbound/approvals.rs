@@ -6,7 +6,6 @@ use std::sync::Arc;
 use butt_dial_domain::{Channel, Code, Failure, MessageId, OrgId, clock::Timestamp, message::Content};
 use butt_dial_identity::Caller;
 use butt_dial_store::{AuditEntry, ScheduledSend};
-use serde_json::json;
 
 use super::{Outbound, deferred::StoredRequest};
 
@@ -58,25 +57,16 @@ impl Outbound {
     ) -> Result<(), Failure> {
         let (org, now) = (caller.org()?, self.clock.now());
         let rejection = (!approves).then(|| Code::ApprovalRejected.as_str());
-        if !self.store.decide_approval(org, id, rejection, now).await? {
-            return Err(
-                Failure::new(Code::MessageNotFound, "no message with this id waits for an approval")
-                    .hint("GET /api/v1/approvals lists the messages that wait"),
-            );
-        }
         let action = match approves {
             true => "approval.approve",
             false => "approval.reject",
         };
-        let entry = AuditEntry {
-            org_id: Some(org.as_str().to_owned()),
-            actor: caller.principal.token.as_str().to_owned(),
-            action: action.to_owned(),
-            target: id.as_str().to_owned(),
-            detail: json!({}),
-            at: now,
-        };
-        self.store.append_audit(&entry).await?;
+        let actor = caller.principal.token.as_str();
+        let change = self.store.change(AuditEntry::new(Some(org), actor, action, id.as_str(), now));
+        if !change.decide_approval(org, id, rejection, now).await? {
+            return Err(Failure::new(Code::MessageNotFound, "no message with this id waits for an approval")
+                .hint("GET /api/v1/approvals lists the messages that wait"));
+        }
         tracing::info!(message_id = %id, approves, "approval decided");
         self.spawn_sweep();
         Ok(())

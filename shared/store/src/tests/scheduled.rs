@@ -279,7 +279,7 @@ both_engines! {
         assert_eq!(held().await, ids);
         assert_eq!(db.list_held(org, ids[2].as_str(), 10).await.unwrap().len(), 1);
         let other = new_agent(db).await.org_id;
-        let decide = async |org, id, rejection, at| db.decide_approval(org, id, rejection, at).await.unwrap();
+        let decide = async |org, id, rejection, at| db.change(setup()).decide_approval(org, id, rejection, at).await.unwrap();
         let at = morning() + seconds(60);
         assert!(!decide(&other, &ids[0], None, at).await);
         assert!(decide(org, &ids[0], None, at).await);

@@ -12,7 +12,7 @@ use super::{
 const SOURCES: &str = "shared/store/src/";
 const CHANGE: &str = "impl Change";
 const WRITES: [&str; 3] = ["INSERT INTO ", "UPDATE ", "DELETE FROM "];
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "agents",
     "billing_configs",
     "channels",
@@ -20,6 +20,7 @@ const TABLES: [&str; 8] = [
     "memberships",
     "organizations",
     "provider_accounts",
+    "suppressions",
     "tokens",
 ];
 
