@@ -14,6 +14,10 @@ import time
 import urllib.request
 
 
+# The program refuses settings that it does not know.
+BINARY = os.environ.pop("BUTT_DIAL_BINARY")
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -38,7 +42,7 @@ class Program:
         self.environment = environment
         self.output = tempfile.NamedTemporaryFile("w+", suffix=".log")
         self.process = subprocess.Popen(
-            [os.environ["BUTT_DIAL_BINARY"], "serve"],
+            [BINARY, "serve"],
             cwd=self.directory.name,
             env=environment,
             stdout=self.output,
@@ -72,7 +76,7 @@ class Program:
     def command(self, *arguments):
         """Runs a command of the program on the same data."""
         done = subprocess.run(
-            [os.environ["BUTT_DIAL_BINARY"], *arguments],
+            [BINARY, *arguments],
             cwd=self.directory.name,
             env=self.environment,
             capture_output=True,

@@ -1,18 +1,27 @@
 //! The state of the console, and the operations that its pages call. A page has no other way to data of an organization: each
 //! call checks the role of the person, and organization and agent come from the session.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use butt_dial_accounts::{Console, Role};
-use butt_dial_domain::{Clock, Code, Failure};
+use butt_dial_domain::{Clock, Code, Failure, OrgId};
 use butt_dial_identity::Caller;
 use butt_dial_operations::{self as operations, Context, Definition, Product, RequestContext};
 use butt_dial_runtime::{Platform, http::TrustedProxies};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{member::Member, rights};
+
+/// How long open pages share one overview of their organization.
+const OVERVIEW_LIFETIME: Duration = Duration::from_millis(1_800);
+/// Overviews of more organizations are not kept.
+const MAX_OVERVIEWS: usize = 1_000;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +34,7 @@ struct Parts {
     /// The path of the console, with the base path of the installation.
     base: String,
     public_host: Option<String>,
+    overviews: Mutex<HashMap<OrgId, (Instant, Value)>>,
 }
 
 impl App {
@@ -42,6 +52,7 @@ impl App {
             console: platform.product.console.clone(),
             base: format!("{}/console", platform.config.base_path),
             public_host,
+            overviews: Mutex::default(),
             platform,
         }))
     }
@@ -118,6 +129,32 @@ impl App {
     pub async fn call(&self, member: &Member, name: &str, args: Value) -> Result<Value, Failure> {
         let definition = permitted(member.role(), name)?;
         self.run(definition, member.caller(), args).await
+    }
+
+    /// Returns an overview of this moment. All open pages of an organization share it, so that many of them cost as much as one.
+    pub async fn recent_overview(&self, member: &Member) -> Result<Value, Failure> {
+        let org = &member.inner.org;
+        if let Some(known) = self.find_overview(org) {
+            return Ok(known);
+        }
+        let overview = self.call(member, "get_overview", json!({})).await?;
+        let mut overviews = self.0.overviews.lock().unwrap_or_else(PoisonError::into_inner);
+        if overviews.len() >= MAX_OVERVIEWS {
+            overviews.clear();
+        }
+        overviews.insert(org.clone(), (Instant::now(), overview.clone()));
+        Ok(overview)
+    }
+
+    /// Returns the known overview. `None`: the caller has to read a new one; others get the old one meanwhile.
+    fn find_overview(&self, org: &OrgId) -> Option<Value> {
+        let mut overviews = self.0.overviews.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, known) = overviews.get_mut(org)?;
+        if at.elapsed() < OVERVIEW_LIFETIME {
+            return Some(known.clone());
+        }
+        *at = Instant::now();
+        None
     }
 
     /// Calls an operation as one of the organization's agents.

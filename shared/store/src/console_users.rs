@@ -134,6 +134,33 @@ impl Store {
             .await)?)
     }
 
+    /// Replaces the password of a person, and ends the person's sessions other than `kept`.
+    pub async fn change_console_password(
+        &self,
+        user: &str,
+        password_hash: &str,
+        kept: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const PASSWORD: &str = "UPDATE console_users SET password_hash = $2, updated_at = $3 WHERE user_id = $1";
+        const SESSIONS: &str = "DELETE FROM console_sessions WHERE user_id = $1 AND id_hash <> $2";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            in_tx!(&mut tx, |db| {
+                sqlx::query(PASSWORD)
+                    .bind(user)
+                    .bind(password_hash)
+                    .bind(now)
+                    .execute(&mut *db)
+                    .await?;
+                sqlx::query(SESSIONS).bind(user).bind(kept).execute(&mut *db).await?;
+            });
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Uses the one-time password of a time step up, and with it all earlier ones. Returns false when it was used: each code
     /// admits once.
     pub async fn use_otp_step(&self, user: &str, step: i64, now: Timestamp) -> Result<bool, StoreError> {

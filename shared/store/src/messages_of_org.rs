@@ -182,14 +182,14 @@ impl Store {
             .await)?)
     }
 
-    /// Counts the messages of an organization since `since` by channel and status: at most the newest 20,000.
+    /// Counts the messages of an organization since `since` by channel and status: at most the newest 10,000.
     pub async fn count_messages(&self, org: &OrgId, since: Timestamp) -> Result<Vec<MessageCounts>, StoreError> {
         const SQL: &str = "SELECT channel, label AS status, COUNT(*) AS messages FROM (
                 SELECT channel, CASE WHEN stage IN ('sent', 'delivered', 'read') THEN stage
                     WHEN stage IN ('failed', 'undelivered') THEN 'failed'
                     WHEN status IN ('sending', 'unknown') THEN 'pending' ELSE status END AS label
                 FROM messages WHERE org_id = $1 AND created_at >= $2
-                ORDER BY created_at DESC, id DESC LIMIT 20000) AS newest
+                ORDER BY created_at DESC, id DESC LIMIT 10000) AS newest
             GROUP BY channel, label ORDER BY channel, label";
         Ok(on_reader!(self, |db| {
             sqlx::query_as(SQL).bind(org.as_str()).bind(since).fetch_all(db).await

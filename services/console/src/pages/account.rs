@@ -9,12 +9,13 @@ use butt_dial_domain::Failure;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::{confirm, sign_in::recovery_page};
 use crate::{
     app::App,
     format::time,
     member::Member,
     page::{self, Place},
-    parts::{self, Tone},
+    parts::{self, Field, Tone},
     session::Posted,
 };
 
@@ -22,34 +23,61 @@ use crate::{
 #[serde(default)]
 pub struct Query {
     ended: Option<u64>,
+    changed: bool,
 }
 
 /// `GET /account`
 pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQuery<Query>) -> Response {
-    render(&app, &member, query.ended, None).await
+    render(&app, &member, &query, None).await
 }
 
 /// `POST /account`: ends one session, or all others.
 pub async fn act(State(app): State<App>, posted: Posted) -> Response {
     let session = posted.member.session();
+    let here = app.path("/account");
+    match posted.get("do") {
+        "password" => return change_password(&app, &posted, &here).await,
+        "codes" => {
+            if let Some(page) = confirm::required(&app, &posted, &here, "get new recovery codes") {
+                return page;
+            }
+            return match app.console().new_recovery_codes(session).await {
+                Ok(codes) => recovery_page(&app, &codes, &here),
+                Err(failure) => render(&app, &posted.member, &Query::default(), Some(&failure)).await,
+            };
+        }
+        _ => {}
+    }
     let ended = match posted.optional("session") {
         Some(id) => app.console().end_session(session, id).await.map(|()| 1),
         None => app.console().end_other_sessions(session).await,
     };
     match ended {
         Ok(ended) => Redirect::to(&app.path(&format!("/account?ended={ended}"))).into_response(),
-        Err(failure) => render(&app, &posted.member, None, Some(&failure)).await,
+        Err(failure) => render(&app, &posted.member, &Query::default(), Some(&failure)).await,
     }
 }
 
-async fn render(app: &App, member: &Member, ended: Option<u64>, failure: Option<&Failure>) -> Response {
+async fn change_password(app: &App, posted: &Posted, here: &str) -> Response {
+    if let Some(page) = confirm::required(app, posted, here, "change your password") {
+        return page;
+    }
+    let password = posted.fields.get("password").cloned().unwrap_or_default();
+    match app.console().change_password(posted.member.session(), password).await {
+        Ok(()) => Redirect::to(&format!("{here}?changed=true")).into_response(),
+        Err(failure) => render(app, &posted.member, &Query::default(), Some(&failure)).await,
+    }
+}
+
+async fn render(app: &App, member: &Member, query: &Query, failure: Option<&Failure>) -> Response {
     let sessions = match app.console().list_sessions(member.session()).await {
         Ok(sessions) => sessions,
         Err(failure) => return page::member_failed(app, member, Place::Account, &failure),
     };
     let body = html! {
         (parts::head("My account", "", &html! {}))
-        @if let Some(ended) = ended { (parts::note(Tone::Ok, &html! { p role="status" { (ended) (if ended == 1 { " session has" } else { " sessions have" }) " ended." } })) }
+        @if query.changed { (parts::note(Tone::Ok, &html! { p role="status" { "The password is changed, and other sessions have ended." } })) }
+        @if let Some(ended) = query.ended { (parts::note(Tone::Ok, &html! { p role="status" { (ended) (if ended == 1 { " session has" } else { " sessions have" }) " ended." } })) }
         @if let Some(failure) = failure { (parts::failure(failure)) }
         section class="card" aria-labelledby="me" {
             h2 id="me" { (member.session().email) }
@@ -57,11 +85,37 @@ async fn render(app: &App, member: &Member, ended: Option<u64>, failure: Option<
                 @for membership in &member.session().memberships { dt { (membership.org_name) } dd { (membership.role.as_str()) } }
                 @if member.session().is_operator { dt { "This installation" } dd { "operator" } }
             }
-            p class="muted small" { "To set a new password or a new authenticator, run " code { "butt-dial console-key --recover " (member.session().email) } " on the machine of the server. It prints a link that is valid for an hour." }
+            p class="muted small" { "To set up a new authenticator, run " code { "butt-dial console-key --recover " (member.session().email) } " on the machine of the server. It prints a link that is valid for an hour." }
         }
         (table(app, member, &sessions))
+        (secrets(app, member, failure))
     };
     page::member(app, member, Place::Account, "My account", &body)
+}
+
+fn secrets(app: &App, member: &Member, failure: Option<&Failure>) -> Markup {
+    let action = app.path("/account");
+    html! {
+        div class="grid wide" {
+            section class="card" aria-labelledby="password-title" {
+                h2 id="password-title" { "Password" }
+                form class="form" method="post" action=(action) {
+                    (page::token(member))
+                    (Field::new("password", "New password").kind("password").autocomplete("new-password").required().checked_by(failure)
+                        .hint("At least 12 characters. A few words do well.").render())
+                    div class="row" { button name="do" value="password" { "Change the password" } }
+                }
+            }
+            section class="card" aria-labelledby="codes-title" {
+                h2 id="codes-title" { "Recovery codes" }
+                p class="muted" { "Each signs you in once without the authenticator. New ones replace the old ones." }
+                form method="post" action=(action) {
+                    (page::token(member))
+                    button name="do" value="codes" { "Make new recovery codes" }
+                }
+            }
+        }
+    }
 }
 
 fn table(app: &App, member: &Member, sessions: &[SessionView]) -> Markup {

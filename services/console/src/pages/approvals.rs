@@ -76,7 +76,7 @@ fn held(app: &App, member: &Member, query: &Query, found: &Value) -> Markup {
                 @match row["body"].as_str() { Some(body) => p class="words" { (body) }, None => p class="muted" { "No text." } }
                 @for media in list(row, "media") { p class="mono small" { (media.as_str().unwrap_or_default()) } }
                 p class="small muted" { "From agent " a href=(app.path(&format!("/agents/{}", text(row, "agentId")))) { (text(row, "agentId")) } ". The rule " code { (text(row, "rule")) } " demands it." }
-                @if rights::administers(member.role()) {
+                @if rights::operates(member.role()) {
                     form class="row" method="post" action=(app.path("/approvals")) {
                         (page::token(member))
                         input type="hidden" name="message" value=(text(row, "messageId"));

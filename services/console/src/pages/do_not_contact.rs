@@ -101,7 +101,7 @@ async fn render(app: &App, member: &Member, query: &Query, failure: Option<&Fail
             Ok(found) => (table(app, member, query, found)),
             Err(failure) => (parts::failure(failure)),
         }
-        @if rights::administers(member.role()) { (forms(app, member, failure)) }
+        @if rights::operates(member.role()) { (forms(app, member, failure)) }
     };
     page::member(app, member, Place::DoNotContact, "Do not contact", &body)
 }

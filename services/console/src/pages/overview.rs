@@ -20,7 +20,11 @@ use crate::{
 
 /// `GET /console`
 pub async fn show(State(app): State<App>, member: Member) -> Response {
-    let steps = match setup_state::read(&app, &member).await {
+    let overview = match app.call(&member, "get_overview", json!({})).await {
+        Ok(overview) => overview,
+        Err(failure) => return page::member_failed(&app, &member, Place::Overview, &failure),
+    };
+    let steps = match setup_state::read(&app, &member, &overview).await {
         Ok(steps) => steps,
         Err(failure) => return page::member_failed(&app, &member, Place::Overview, &failure),
     };
@@ -28,10 +32,6 @@ pub async fn show(State(app): State<App>, member: Member) -> Response {
     if steps.is_untouched() && rights::administers(member.role()) {
         return Redirect::to(&app.path("/setup")).into_response();
     }
-    let overview = match app.call(&member, "get_overview", json!({})).await {
-        Ok(overview) => overview,
-        Err(failure) => return page::member_failed(&app, &member, Place::Overview, &failure),
-    };
     let body = html! {
         (parts::head("Overview", "The last 24 hours of all agents. Figures are live; days are in UTC.", &html! {
             @if rights::operates(member.role()) { a class="button" href=(app.path("/messages#new")) { "Send a message" } }
@@ -50,8 +50,7 @@ pub async fn show(State(app): State<App>, member: Member) -> Response {
 
 /// Renders the part that is live.
 pub async fn live_part(app: &App, member: &Member) -> Result<Markup, Failure> {
-    let overview = app.call(member, "get_overview", json!({})).await?;
-    Ok(figures(app, &overview))
+    Ok(figures(app, &app.recent_overview(member).await?))
 }
 
 fn figures(app: &App, overview: &Value) -> Markup {

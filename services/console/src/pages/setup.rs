@@ -116,7 +116,12 @@ async fn send(app: &App, posted: &Posted) -> Response {
 }
 
 async fn render(app: &App, member: &Member, secret: Option<&str>, failure: Option<(Step, &Failure)>) -> Response {
-    let steps = match read(app, member).await {
+    let overview = app.call(member, "get_overview", json!({ "days": 1 })).await;
+    let steps = match overview {
+        Ok(overview) => read(app, member, &overview).await,
+        Err(failure) => Err(failure),
+    };
+    let steps = match steps {
         Ok(steps) => steps,
         Err(failure) => return page::member_failed(app, member, Place::Setup, &failure),
     };

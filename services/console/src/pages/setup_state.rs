@@ -81,8 +81,8 @@ impl Steps {
     }
 }
 
-/// Reads the state of the steps.
-pub async fn read(app: &App, member: &Member) -> Result<Steps, Failure> {
+/// Reads the state of the steps. `overview` is the result of `get_overview`.
+pub async fn read(app: &App, member: &Member, overview: &Value) -> Result<Steps, Failure> {
     let marks = app.console().list_marks(&member.inner.org).await?;
     let agents = app.call(member, "list_agents", json!({ "limit": 1 })).await?;
     let agent = match list(&agents, "agents").first() {
@@ -94,7 +94,6 @@ pub async fn read(app: &App, member: &Member) -> Result<Steps, Failure> {
     };
     let messages = app.call(member, "list_messages", json!({ "limit": 1 })).await?;
     let providers = app.call(member, "list_providers", json!({})).await?;
-    let spend = app.call(member, "get_overview", json!({ "days": 1 })).await?;
     app.flush_last_used().await;
     let tokens = match &agent {
         Some(agent) => {
@@ -121,7 +120,7 @@ pub async fn read(app: &App, member: &Member) -> Result<Steps, Failure> {
     if has_address {
         done.push(Step::Agent);
     }
-    let limits = spend["spend"]["limits"].as_object();
+    let limits = overview["spend"]["limits"].as_object();
     if limits.is_some_and(|limits| limits.contains_key("maxSpendPerDay") || limits.contains_key("maxSpendPerMonth")) {
         done.push(Step::Limits);
     }

@@ -123,7 +123,7 @@ pub async fn authenticator(State(app): State<App>, visitor: Visitor, form: OpenF
         return refused;
     }
     match app.console().confirm_otp(session, form.get("code"), &form.client).await {
-        Ok(codes) => recovery_page(&app, &codes),
+        Ok(codes) => recovery_page(&app, &codes, &app.path("/setup")),
         Err(failure) => authenticator_page(&app, &visitor, Some(&failure)),
     }
 }
@@ -165,14 +165,14 @@ fn authenticator_page(app: &App, visitor: &Visitor, failure: Option<&Failure>) -
 }
 
 /// Shows the recovery codes, once.
-pub fn recovery_page(app: &App, codes: &[String]) -> Response {
+pub fn recovery_page(app: &App, codes: &[String], next: &str) -> Response {
     let body = html! {
         div class="card" {
             h1 { "Keep these recovery codes" }
             p { "Each signs you in once if you lose your device. They are not shown again. Print them, or keep them where you keep passwords." }
             ul class="codes" id="codes" { @for code in codes { li { (code) } } }
             div class="row" {
-                a class="button primary" href=(app.path("/setup")) { "I have kept them" }
+                a class="button primary" href=(next) { "I have kept them" }
                 button type="button" class="slim" data-copy="codes" { "Copy" }
             }
         }

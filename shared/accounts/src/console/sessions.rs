@@ -181,7 +181,7 @@ fn public_id(hash: &str) -> &str {
 }
 
 /// Masks an address: enough to recognize one's own network.
-fn masked(address: Option<IpAddr>) -> String {
+pub(super) fn masked(address: Option<IpAddr>) -> String {
     match address.map(|address| address.to_canonical()) {
         Some(IpAddr::V4(v4)) if v4.is_loopback() => "this machine".into(),
         Some(IpAddr::V6(v6)) if v6.is_loopback() => "this machine".into(),

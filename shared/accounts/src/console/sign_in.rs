@@ -46,7 +46,7 @@ impl Console {
             );
         };
         let session = self.create_session(&user.user_id, &first.org_id, client).await?;
-        let client = super::client_id(client.address);
+        let client = super::sessions::masked(client.address);
         self.audit
             .append(
                 &first.org_id,
@@ -87,6 +87,39 @@ impl Console {
             .store
             .confirm_console_session(&session.id_hash, self.clock.now())
             .await?)
+    }
+
+    /// Replaces the person's password. Other sessions of the person end.
+    pub async fn change_password(&self, session: &OpenSession, password: String) -> Result<(), Failure> {
+        let hash = self.hash_new_password(password, &session.email).await?;
+        let now = self.clock.now();
+        self.store
+            .change_console_password(&session.user_id, &hash, &session.id_hash, now)
+            .await?;
+        self.audit
+            .append(
+                &session.org,
+                &session.user_id,
+                "console.password",
+                &session.user_id,
+                json!({}),
+            )
+            .await
+    }
+
+    /// Replaces the person's recovery codes. They are shown once.
+    pub async fn new_recovery_codes(&self, session: &OpenSession) -> Result<Vec<String>, Failure> {
+        let codes = self.replace_recovery_codes(&session.user_id).await?;
+        self.audit
+            .append(
+                &session.org,
+                &session.user_id,
+                "console.recovery-codes",
+                &session.user_id,
+                json!({}),
+            )
+            .await?;
+        Ok(codes)
     }
 
     /// Checks a new password for a person.

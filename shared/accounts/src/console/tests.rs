@@ -239,6 +239,34 @@ async fn proof_counts_for_a_quarter_of_an_hour() {
 }
 
 #[tokio::test]
+async fn person_changes_password_and_recovery_codes() {
+    let world = World::new().await;
+    let (owner, former) = world.owner().await;
+    let weak = world.console.change_password(&owner, "short".into()).await;
+    assert_eq!(code_of(weak), Some(Code::InvalidArgument));
+    world
+        .console
+        .change_password(&owner, "a new pass phrase".into())
+        .await
+        .unwrap();
+    assert!(world.console.is_open(&owner, &owner.org).await.unwrap());
+    let codes = world.console.new_recovery_codes(&owner).await.unwrap();
+    assert!(world.sign_in(PASSWORD, &codes[0], "203.0.113.7").await.is_err());
+    assert!(
+        world
+            .sign_in("a new pass phrase", &former[0], "203.0.113.7")
+            .await
+            .is_err()
+    );
+    assert!(
+        world
+            .sign_in("a new pass phrase", &codes[0], "203.0.113.7")
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
 async fn invitation_of_admin_makes_no_owner() {
     let world = World::new().await;
     let (owner, _) = world.owner().await;

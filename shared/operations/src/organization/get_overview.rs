@@ -27,7 +27,7 @@ pub struct Args {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// Messages of the last 24 hours by channel and status: at most the newest 20,000.
+    /// Messages of the last 24 hours by channel and status: at most the newest 10,000.
     messages: Vec<CountView>,
     /// The start of these 24 hours.
     since: String,

@@ -194,6 +194,19 @@ both_engines! {
         assert!(!db.use_recovery_code(&user, "c1").await.unwrap());
     }
 
+    async fn changed_password_ends_other_sessions(db: &Database) {
+        let org = new_org(db).await;
+        let user = owner(db, &org).await;
+        for hash in ["s1", "s2"] {
+            sign_in(db, &user, &org, hash).await;
+        }
+        db.use_otp_step(&user, 10, morning()).await.unwrap();
+        db.change_console_password(&user, "other", "s1", morning()).await.unwrap();
+        let known = db.find_console_user(ADA.1).await.unwrap().unwrap();
+        assert_eq!((known.password_hash.as_str(), known.otp_step), ("other", Some(10)));
+        assert!(find(db, "s1", morning()).await.is_some() && find(db, "s2", morning()).await.is_none());
+    }
+
     async fn marks_are_kept_by_organization(db: &Database) {
         let (org, other) = (new_org(db).await, new_org(db).await);
         for _ in 0..2 {

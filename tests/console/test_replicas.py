@@ -1,0 +1,73 @@
+"""The console as replicas of its own, beside the other roles on Postgres, NATS and Redis."""
+
+import pathlib
+import sys
+import time
+
+import pytest
+
+from conftest import Person
+from program import BINARY
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "observability"))
+import system  # noqa: E402
+
+ROLES = {"gateway": 1, "webhook-ingest": 1, "voice-relay": 1, "dispatcher": 1, "console": 2}
+
+
+class Replica:
+    """One of the consoles, as a person's browser sees it."""
+
+    def __init__(self, running, name):
+        self.running = running
+        self.url = f"http://127.0.0.1:{running.ports[name][0]}"
+        self.key = running.command("console-key").strip()
+
+
+@pytest.fixture(scope="module")
+def running():
+    with system.System(BINARY, roles=ROLES) as running:
+        yield running
+
+
+def send(running, **message):
+    token = running.account["agentToken"]
+    status, sent = system.http("POST", f"{running.gateway()}/api/v1/send-message", {"channel": "sms", **message}, token)
+    assert status == 200, sent
+    return sent
+
+
+def test_session_counts_on_every_replica(running, chromium):
+    one, other = Replica(running, "console-1"), Replica(running, "console-2")
+    owner = Person(chromium, one)
+    owner.claim()
+    page = owner.context.new_page()
+    # Cookies belong to the host, whatever its port is.
+    page.goto(f"{other.url}/console/messages")
+    page.wait_for_selector("text=No messages yet")
+
+    sent = send(running, to="+14155550170", body="Hello")
+    page.reload()
+    before = page.locator("tbody tr").count()
+    assert before == 1
+    send(running, to="+14155550171", body="Hello again")
+    page.wait_for_selector("text=1 new since this page", timeout=5_000)
+    page.goto(f"{other.url}/console/messages/{sent['messageId']}")
+    page.wait_for_selector("text=The agent was told: delivered")
+
+    token = running.account["agentToken"]
+    status, call = system.http("POST", f"{running.gateway()}/api/v1/calls", {"to": "+14155550172", "greeting": "Good day."}, token)
+    assert status < 300, call
+    page.goto(f"{other.url}/console/calls/{call['callId']}")
+    page.wait_for_selector("text=Good day.")
+    said = f"{running.gateway()}/api/v1/calls/{call['callId']}/say"
+    assert system.http("POST", said, {"text": "The relay is another process."}, token)[0] < 300
+    page.wait_for_selector("text=The relay is another process.")
+
+    page.goto(f"{other.url}/console")
+    owner.page.click("text=Sign out")
+    signed_out = time.monotonic()
+    page.wait_for_url("**/sign-in*", timeout=5_000)
+    assert time.monotonic() - signed_out < 2.5
+    assert not owner.problems, owner.problems
+    owner.close()
