@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import time
+import urllib.error
 
 import pytest
 
@@ -11,8 +12,8 @@ from conftest import EMAIL, PASSWORD
 
 AXE = pathlib.Path(os.environ["AXE"]).read_text()
 PAGES = [
-    "", "/setup", "/messages", "/calls", "/agents", "/numbers", "/providers", "/callbacks", "/connect", "/spend", "/keys", "/members",
-    "/dead-letters", "/system", "/account",
+    "", "/setup", "/messages", "/calls", "/agents", "/numbers", "/providers", "/callbacks", "/connect", "/check",
+    "/approvals", "/do-not-contact", "/spend", "/keys", "/members", "/audit", "/dead-letters", "/system", "/account",
 ]
 
 
@@ -301,6 +302,68 @@ def test_call_is_watched_while_it_is_spoken(claimed):
     owner.go("/calls")
     assert owner.page.locator("tbody tr").count() == 1
     owner.picture("calls")
+
+
+def test_refusal_is_explained_before_and_after(claimed):
+    program, owner = claimed
+    page, person_address = owner.page, "+14155550180"
+    owner.go("/check")
+    page.fill("#to", person_address)
+    page.fill("#body", "Your order has left.")
+    page.select_option("#purpose", "transactional")
+    page.click("main button:has-text('Check')")
+    before = page.inner_text("[role=status]")
+    assert "No." not in before and "estimated" in before, before
+    owner.go("/do-not-contact")
+    page.fill("#address", person_address)
+    page.fill("#reason", "asked <b>by letter</b>")
+    page.click("main button:has-text('Add') >> nth=0")
+    wait_until(page, "1 added")
+    assert person_address in page.inner_text("tbody")
+    owner.go("/check")
+    page.fill("#to", person_address)
+    page.fill("#body", "Your order has left.")
+    page.click("main button:has-text('Check')")
+    wait_until(page, "No.")
+    owner.picture("check")
+    token = json.loads(program.command("bootstrap", "--json"))["agentToken"]
+    with pytest.raises(urllib.error.HTTPError):
+        program.rest("POST", "/api/v1/send-message", token, {"to": person_address, "channel": "sms", "body": "Your order has left."})
+    owner.go("/check")
+    assert page.locator("table tbody tr").count() >= 1
+    assert person_address not in page.inner_text("table"), "addresses are masked"
+    owner.picture("refusals")
+    owner.go("/do-not-contact")
+    page.click(f"button[aria-label='Remove {person_address}']")
+    owner.confirm()
+    wait_until(page, "The list is empty")
+
+
+def test_audit_log_names_people_and_verifies(claimed):
+    _, owner = claimed
+    owner.go("/audit?action=console.sign-in")
+    owner.go("/audit")
+    assert "installation.claim" in owner.page.inner_text("tbody")
+    owner.page.click("text=Verify the log")
+    wait_until(owner.page, "The log is whole")
+    owner.picture("audit")
+
+
+def test_person_changes_password_and_gets_new_codes(fresh, person):
+    owner = person(fresh)
+    owner.claim()
+    owner.go("/account")
+    owner.page.fill("#password", "quite another pass phrase")
+    owner.page.click("text=Change the password")
+    wait_until(owner.page, "The password is changed")
+    owner.page.click("text=Make new recovery codes")
+    codes = owner.page.locator("#codes li").all_text_contents()
+    owner.page.click("text=I have kept them")
+    owner.page.click("text=Sign out")
+    owner.sign_in(code=codes[0])
+    wait_until(owner.page, "password or code is wrong")
+    owner.sign_in(password="quite another pass phrase", code=codes[0])
+    assert owner.page.locator("nav[aria-label=Main]").count() == 1
 
 
 def test_search_leads_to_pages(claimed):

@@ -144,6 +144,29 @@ impl Store {
         }))
     }
 
+    /// Returns whether a session is open, and its person a member of the active organization: one lookup, for open streams.
+    pub async fn is_console_session_open(
+        &self,
+        hash: &str,
+        org: &OrgId,
+        seen_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM console_sessions s
+            JOIN memberships m ON m.user_id = s.user_id AND m.org_id = $2
+            JOIN organizations o ON o.id = m.org_id AND o.status = 'active'
+            WHERE s.id_hash = $1 AND s.expires_at > $3 AND s.seen_at >= $4)";
+        Ok(on_reader!(self, |db| {
+            sqlx::query_scalar(SQL)
+                .bind(hash)
+                .bind(org.as_str())
+                .bind(now)
+                .bind(seen_since)
+                .fetch_one(db)
+                .await
+        })?)
+    }
+
     /// Notes that a session is used.
     pub async fn touch_console_session(&self, hash: &str, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE console_sessions SET seen_at = $2 WHERE id_hash = $1 AND seen_at < $2";

@@ -72,11 +72,10 @@ impl Console {
     /// Returns whether a session is still open, and its person still a member. For streams, which outlive requests.
     pub async fn is_open(&self, session: &OpenSession, org: &OrgId) -> Result<bool, Failure> {
         let now = self.clock.now();
-        let found = self
+        let open = self
             .store
-            .find_console_session(&session.id_hash, now - IDLE, now)
-            .await?;
-        Ok(found.is_some_and(|found| found.memberships.iter().any(|membership| &membership.org_id == org)))
+            .is_console_session_open(&session.id_hash, org, now - IDLE, now);
+        Ok(open.await?)
     }
 
     /// Returns whether the person has proved a short time ago to be the one that signed in.

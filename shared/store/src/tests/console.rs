@@ -128,8 +128,13 @@ both_engines! {
         let user = db.accept_invitation(&invitation, Some("hash"), morning()).await.unwrap().unwrap();
         sign_in(db, &user, &org, "s1").await;
         assert_eq!(find(db, "s1", morning()).await.unwrap().memberships[0].role, Role::Operator);
+        let is_open = async |org, now| db.is_console_session_open("s1", org, now - seconds(60), now).await.unwrap();
+        assert!(is_open(&org, morning()).await);
+        assert!(!is_open(&new_org(db).await, morning()).await, "no member of it");
+        assert!(!is_open(&org, morning() + seconds(61)).await, "idle");
         db.remove_member(&org, EVE.1).await.unwrap();
         assert_eq!(find(db, "s1", morning()).await, None);
+        assert!(!is_open(&org, morning()).await);
         assert!(db.find_console_user(EVE.1).await.unwrap().is_none());
     }
 
