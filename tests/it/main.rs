@@ -14,6 +14,7 @@ mod accounts;
 mod accounts_access;
 mod administration;
 mod agent_takeover;
+mod alerts;
 mod api_snapshots;
 mod approvals;
 mod argument_names;

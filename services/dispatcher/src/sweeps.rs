@@ -9,6 +9,7 @@ use butt_dial_runtime::{Lifecycle, platform::Product};
 /// The deliveries of a dispatcher that died wait for their leases and for this.
 const HALF_SECOND: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
+const THREE_SECONDS: Duration = Duration::from_secs(3);
 const FIVE_SECONDS: Duration = Duration::from_secs(5);
 const FIFTEEN_SECONDS: Duration = Duration::from_secs(15);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -33,8 +34,18 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
         |product| async move { product.audit.seal_due().await },
     );
     sweeps.spawn("audit checkpoints", TEN_MINUTES, |product| async move {
-        product.audit.sign_due().await
+        let signing = product.audit.sign_due().await?;
+        product.alerts.report_broken_logs(&signing.broken).await?;
+        Ok(signing.signed)
     });
+    sweeps.spawn("causes of alerts", THREE_SECONDS, |product| async move {
+        product.alerts.observe().await
+    });
+    sweeps.spawn(
+        "alerts",
+        SECOND,
+        |product| async move { product.alerts.send_due().await },
+    );
     sweeps.spawn("deliveries", HALF_SECOND, |product| async move {
         product.delivery.deliver_due().await
     });

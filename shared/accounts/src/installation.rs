@@ -95,6 +95,19 @@ impl Installation {
         self.outbound.send(request).await.map(drop)
     }
 
+    /// Sends a text message. Any failure is returned.
+    pub(crate) async fn send_text(&self, to: &str, text: &str, key: &str) -> Result<(), Failure> {
+        let request = SendRequest {
+            body: Some(text.to_owned()),
+            idempotency_key: Some(key.to_owned()),
+            retry_later: true,
+            allowance: Allowance::Taken,
+            purpose: Some(SendPurpose::Transactional),
+            ..SendRequest::new(self.sender(Channel::Sms).await?, Channel::Sms, to)
+        };
+        self.outbound.send(request).await.map(drop)
+    }
+
     /// Creates what is missing. Safe to run in many processes at once.
     async fn create(&self) -> Result<(), Failure> {
         let now = self.clock.now();

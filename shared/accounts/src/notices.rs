@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_domain::{Failure, OrgId, Scope, clock::Timestamp, ids};
+use butt_dial_domain::{Channel, Failure, OrgId, Scope, clock::Timestamp, ids};
 use butt_dial_identity::Caller;
 use butt_dial_store::{NewNotice, Notice, NoticeState, Organization, Store, StoreError};
 use chrono::{SecondsFormat, TimeDelta};
@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::{Accounts, audit::SYSTEM, secrets};
+use crate::{Accounts, audit::SYSTEM, installation::Mail, secrets};
 
 /// The owner of an organization is verified.
 pub(crate) const ACCOUNT_VERIFIED: &str = "account.verified";
@@ -99,6 +99,30 @@ impl Accounts {
                 tracing::debug!(%failure, "notices not delivered; the next sweep repeats it");
             }
         });
+    }
+
+    /// Sends a mail or a text message as the installation. `key` sends once.
+    pub async fn send_as_installation(
+        &self,
+        channel: Channel,
+        to: &str,
+        subject: &str,
+        text: &str,
+        key: &str,
+    ) -> Result<(), Failure> {
+        match channel {
+            Channel::Email => {
+                let mail = Mail {
+                    to,
+                    subject: subject.to_owned(),
+                    text: text.to_owned(),
+                    html: None,
+                    key: key.to_owned(),
+                };
+                self.installation.send_mail(mail).await
+            }
+            _ => self.installation.send_text(to, text, key).await,
+        }
     }
 
     /// Lists the notices that no host has received, newest first, for the operator.

@@ -17,5 +17,5 @@ mod verify;
 
 pub use butt_dial_store::{AuditFilter, AuditRow, INSTALLATION_LOG};
 pub use export::{Export, MAX_EXPORT};
-pub use service::{Audit, SignedCheckpoint};
+pub use service::{Audit, SignedCheckpoint, Signing};
 pub use verify::{Broken, Verification};

@@ -1,7 +1,10 @@
 //! The sealer: gives the rows that have none a place in their log, within about a second. Every dispatcher runs it; a log is leased
 //! to one at a time, and its end is moved by compare-and-set.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::atomic::Ordering,
+};
 
 use butt_dial_domain::{Failure, clock::Timestamp};
 use butt_dial_store::{AuditRow, INSTALLATION_LOG, LeafKind, LeafRow, LogHead, NodeRow, SealedBatch, UnsealedSend};
@@ -16,6 +19,7 @@ use crate::{
 
 /// Rows of one round.
 const BATCH: u32 = 4_000;
+const MIN_BATCH: u32 = 50;
 /// Longer than a round takes.
 const LEASE: TimeDelta = TimeDelta::seconds(10);
 
@@ -32,16 +36,22 @@ impl Audit {
     pub async fn seal_due(&self) -> Result<usize, Failure> {
         let mut sealed = 0;
         loop {
-            let count = self.seal_round().await?;
+            let limit = self.batch.load(Ordering::Relaxed).clamp(MIN_BATCH, BATCH);
+            // A round that takes the database too long is repeated with fewer rows, so that it gets ahead.
+            let count = self
+                .seal_round(limit)
+                .await
+                .inspect_err(|_| self.batch.store(limit / 4, Ordering::Relaxed))?;
+            self.batch.store(limit.saturating_mul(2), Ordering::Relaxed);
             sealed += count;
-            if count < BATCH as usize {
+            if count < limit as usize {
                 return Ok(sealed);
             }
         }
     }
 
-    async fn seal_round(&self) -> Result<usize, Failure> {
-        let logs = self.store.list_unsealed_logs(BATCH).await?;
+    async fn seal_round(&self, limit: u32) -> Result<usize, Failure> {
+        let logs = self.store.list_unsealed_logs(limit).await?;
         if logs.is_empty() {
             return Ok(0);
         }
@@ -57,8 +67,8 @@ impl Audit {
         if leased.is_empty() {
             return Ok(0);
         }
-        let changes = self.store.list_unsealed_changes(&leased, BATCH).await?;
-        let sends = self.store.list_unsealed_sends(&leased, BATCH).await?;
+        let changes = self.store.list_unsealed_changes(&leased, limit).await?;
+        let sends = self.store.list_unsealed_sends(&leased, limit).await?;
         let mut by_log = self.entries(changes, sends);
         let mut batches = Vec::new();
         for head in heads {

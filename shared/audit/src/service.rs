@@ -1,7 +1,7 @@
 //! The handle of the audit logs, the signing key, and checkpoints. A log is never signed in two ways: the size and root of the
 //! newest checkpoint are stored in the transaction that stores the checkpoint, and every signature is checked against them.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU32};
 
 use butt_dial_domain::{Clock, Code, Failure, OrgId, ReplicaId, clock::Timestamp};
 use butt_dial_store::{AuditFilter, AuditRow, INSTALLATION_LOG, LogHead, Store};
@@ -34,6 +34,16 @@ pub struct Audit {
     /// How long rows are kept: older ones may be missing. `None`: for ever.
     pub(crate) kept: Option<TimeDelta>,
     name: Arc<OnceCell<String>>,
+    /// Rows of the next round of the sealer.
+    pub(crate) batch: Arc<AtomicU32>,
+}
+
+/// The result of a run that signs logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signing {
+    pub signed: usize,
+    /// Logs that were changed after they were sealed, and are not signed.
+    pub broken: Vec<String>,
 }
 
 /// A signed checkpoint of a log.
@@ -63,6 +73,7 @@ impl Audit {
             host,
             kept,
             name: Arc::default(),
+            batch: Arc::new(AtomicU32::new(u32::MAX)),
         }
     }
 
@@ -104,21 +115,26 @@ impl Audit {
         }
     }
 
-    /// Signs the logs with entries that no checkpoint of today includes. Returns how many.
-    pub async fn sign_due(&self) -> Result<usize, Failure> {
+    /// Signs the logs with entries that no checkpoint of today includes.
+    pub async fn sign_due(&self) -> Result<Signing, Failure> {
         let midnight = self.clock.now().date_naive().and_time(NaiveTime::MIN).and_utc();
-        let (mut signed, mut after) = (0, String::new());
+        let (mut signing, mut after) = (Signing::default(), String::new());
         loop {
             let logs = self.store.list_unsigned_logs(midnight, &after, PAGE).await?;
             let Some(last) = logs.last() else {
-                return Ok(signed);
+                return Ok(signing);
             };
             after.clone_from(&last.log);
             for head in logs {
                 match self.sign(&head).await {
-                    Ok(done) => signed += usize::from(done.is_some()),
+                    Ok(done) => signing.signed += usize::from(done.is_some()),
                     // The other logs are signed all the same.
-                    Err(failure) => tracing::error!(log = head.log, %failure, "audit log not signed"),
+                    Err(failure) => {
+                        tracing::error!(log = head.log, %failure, "audit log not signed");
+                        if failure.code == Code::Conflict {
+                            signing.broken.push(head.log);
+                        }
+                    }
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    accounts, ack_events, audit, billing, calls, cancel_scheduled, compliance, consent, conversations,
+    accounts, ack_events, alerts, audit, billing, calls, cancel_scheduled, compliance, consent, conversations,
     create_agent_token, create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me,
     get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events,
     list_scheduled, list_team_tokens, manage_inbound_filter, number_registrations, organization, people, ping,
@@ -133,6 +133,14 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<compliance::list_approvals::ListApprovals>(),
         Definition::of::<compliance::list_rules::ListRules>(),
         Definition::of::<compliance::replay_rules::ReplayRules>(),
+        Definition::of::<alerts::list_alerts::ListAlerts>(),
+        Definition::of::<alerts::acknowledge_alert::AcknowledgeAlert>(),
+        Definition::of::<alerts::resolve_alert::ResolveAlert>(),
+        Definition::of::<alerts::list_alert_routes::ListAlertRoutes>(),
+        Definition::of::<alerts::create_alert_route::CreateAlertRoute>(),
+        Definition::of::<alerts::update_alert_route::UpdateAlertRoute>(),
+        Definition::of::<alerts::delete_alert_route::DeleteAlertRoute>(),
+        Definition::of::<alerts::test_alert_route::TestAlertRoute>(),
         Definition::of::<audit::list_audit::ListAudit>(),
         Definition::of::<audit::export_audit::ExportAudit>(),
         Definition::of::<audit::get_audit_checkpoint::GetAuditCheckpoint>(),

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod ack_events;
+mod alerts;
 mod arguments;
 mod audit;
 mod billing;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use butt_dial_accounts::{
     Accounts, Agents, Challenges, People, ProviderAccounts, Registrations, Senders, TeamTokens, Trust,
 };
+use butt_dial_alerts::Alerts;
 use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
@@ -21,6 +22,7 @@ pub struct Product {
     pub guard: Arc<Guard>,
     pub agents: Agents,
     pub audit: Audit,
+    pub alerts: Alerts,
     pub team_tokens: TeamTokens,
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
@@ -61,6 +63,7 @@ impl Product {
             guard: platform.product.guard.clone(),
             agents: platform.product.agents.clone(),
             audit: platform.product.audit.clone(),
+            alerts: platform.product.alerts.clone(),
             team_tokens: platform.product.team_tokens.clone(),
             provider_accounts: platform.product.provider_accounts.clone(),
             senders: platform.product.senders.clone(),

@@ -78,6 +78,9 @@ const OF_ORG: &[&str] = &[
     "DELETE FROM limits WHERE scope = 'org:' || $1",
     "DELETE FROM limits WHERE scope IN (SELECT scope FROM spend WHERE task_org_id = $1)",
     "DELETE FROM spend WHERE task_org_id = $1 AND scope IN (SELECT scope FROM spend WHERE task_org_id = $1 ORDER BY scope LIMIT 500)",
+    "DELETE FROM alert_notifications WHERE alert_id IN (SELECT id FROM alerts WHERE org_id = $1)",
+    "DELETE FROM alerts WHERE org_id = $1",
+    "DELETE FROM alert_routes WHERE org_id = $1",
     "DELETE FROM audit_leaves WHERE log = $1
         AND seq IN (SELECT seq FROM audit_leaves WHERE log = $1 ORDER BY seq LIMIT 500)",
     "DELETE FROM audit_nodes WHERE log = $1",

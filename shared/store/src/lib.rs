@@ -5,6 +5,8 @@ mod account_notices;
 mod agent_status;
 mod agent_tokens;
 mod agents;
+mod alert_routes;
+mod alerts;
 mod approvals;
 mod audit;
 mod audit_log;
@@ -85,6 +87,8 @@ mod voice_settings;
 
 pub use account_notices::{NewNotice, Notice, NoticeState};
 pub use agents::{Agent, AgentStatus, Profile, StatusSetBy};
+pub use alert_routes::{AlertRoute, Notification};
+pub use alerts::{Alert, AlertState, Due, NewAlert, Severity};
 pub use approvals::{ApprovalState, NewApproval};
 pub use audit::{ActorKind, AuditEntry, AuditFilter, AuditRow};
 pub use audit_log::{CheckpointRow, INSTALLATION_LOG, LeafKind, LeafRow, LogHead};

@@ -99,6 +99,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(58, "0058_console"),
     per_engine!(59, "0059_messages_of_org"),
     per_engine!(60, "0060_calls_of_org"),
+    portable!(61, "0061_alerts"),
 ];
 
 impl Step {

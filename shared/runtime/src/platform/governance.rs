@@ -1,11 +1,38 @@
-//! Assembles the audit logs.
+//! Assembles the audit logs and the alerts.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use butt_dial_accounts::Accounts;
+use butt_dial_alerts::{Alerts, Mailer};
 use butt_dial_audit::Audit;
+use butt_dial_domain::{Channel, Failure};
+use butt_dial_messaging::Egress;
 use chrono::TimeDelta;
 
 use super::product::Parts;
 
+/// Sends alerts as the installation.
+struct InstallationMailer(Arc<Accounts>);
+
+#[async_trait]
+impl Mailer for InstallationMailer {
+    async fn send(&self, channel: Channel, to: &str, subject: &str, text: &str, key: &str) -> Result<(), Failure> {
+        self.0.send_as_installation(channel, to, subject, text, key).await
+    }
+}
+
 impl Parts<'_> {
+    pub(super) fn alerts(&self, egress: &Egress, accounts: &Arc<Accounts>) -> Alerts {
+        Alerts::new(
+            self.backends.store.clone(),
+            self.backends.vault.clone(),
+            self.clock.clone(),
+            egress.clone(),
+            Arc::new(InstallationMailer(accounts.clone())),
+        )
+    }
+
     pub(super) fn audit(&self) -> Audit {
         let host = self.config.webhook_base_url.as_ref().and_then(|url| url.host_str());
         let kept = self

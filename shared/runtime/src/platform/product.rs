@@ -6,6 +6,7 @@ use butt_dial_accounts::{
     Accounts, Agents, Bootstrap, Challenges, Console, OwnVendor, People, ProviderAccounts, Registrations, Senders,
     TeamTokens, Trust,
 };
+use butt_dial_alerts::Alerts;
 use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
@@ -32,6 +33,7 @@ pub struct Product {
     pub agents: Agents,
     pub team_tokens: TeamTokens,
     pub audit: Audit,
+    pub alerts: Alerts,
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
     pub registrations: Registrations,
@@ -147,6 +149,7 @@ impl Parts<'_> {
             do_not_contact: DoNotContact::new(store.clone(), clock.clone()),
             rule_history: RuleHistory::new(store.clone(), clock.clone(), self.config.rules.clone()),
             audit: self.audit(),
+            alerts: self.alerts(&egress, &accounts),
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
             challenges,
             accounts,

@@ -18,6 +18,10 @@ const ROWS: &[&str] = &[
     "INSERT INTO contact_identities (org_id, kind, value, contact, updated_at) VALUES ($1, 'x', 'x', 'x', CURRENT_TIMESTAMP)",
     "INSERT INTO usage (agent_id, day, channel, org_id, messages, cost) VALUES ($2, 'd', 'sms', $1, 1, 1)",
     "INSERT INTO audit (id, org_id, actor, action, target, detail, at) VALUES ('aud_1', $1, 'x', 'x', 'x', '{}', CURRENT_TIMESTAMP)",
+    "INSERT INTO alerts (id, org_id, kind, fingerprint, severity, title, evidence, state, occurrences, first_at, last_at)
+        VALUES ('alr', $1, 'x', 'x', 'low', 'x', '{}', 'open', 1, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO alert_routes (id, org_id, kind, target, hint, severity, is_escalation, created_at, free_at)
+        VALUES ('alt', $1, 'email', $3, 'x', 'low', FALSE, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO audit_logs (log, size, chain) VALUES ($1, 1, $3)",
     "INSERT INTO audit_leaves (log, seq, kind, ref, leaf, chain, at) VALUES ($1, 0, 'change', 'aud_1', $3, $3, CURRENT_TIMESTAMP)",
     "INSERT INTO audit_nodes (log, level, n, hash) VALUES ($1, 1, 0, $3)",

@@ -1,6 +1,7 @@
 //! The tests of the store. Each runs on both engines, in a separate database on a real server. At its end the spend must match
 //! the messages, and the tasks of the store must end.
 
+mod alerts;
 mod audit;
 mod audit_log;
 mod backlogs;

@@ -34,6 +34,7 @@ const ROWS: &[Row] = &[
         &[DOMAIN, LANGUAGE, STORE, KV, VAULT, IDENTITY, COMPLIANCE, BILLING],
         BACKENDS,
     ),
+    row(ALERTS, &[DOMAIN, STORE, VAULT, IDENTITY, MESSAGING], BACKENDS),
     row(
         CALLS,
         &[
@@ -52,7 +53,7 @@ const ROWS: &[Row] = &[
         RUNTIME,
         &[
             DOMAIN, LANGUAGE, STORE, BUS, KV, PROVIDERS, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING,
-            CALLS, ACCOUNTS, AUDIT,
+            CALLS, ACCOUNTS, AUDIT, ALERTS,
         ],
         &[TESTKIT],
     ),
@@ -92,6 +93,7 @@ const COMPLIANCE: &str = "shared/compliance";
 const BILLING: &str = "shared/billing";
 const MESSAGING: &str = "shared/messaging";
 const CALLS: &str = "shared/calls";
+const ALERTS: &str = "shared/alerts";
 const AUDIT: &str = "shared/audit";
 const ACCOUNTS: &str = "shared/accounts";
 const RUNTIME: &str = "shared/runtime";

@@ -1,0 +1,140 @@
+//! Causes that are found by looking: failing accounts, stuck orders, dead letters, budgets. An alert about one ends
+//! automatically when its cause is gone.
+
+use std::collections::HashSet;
+
+use butt_dial_domain::{Failure, OrgId};
+use butt_dial_store::{AlertState, Severity};
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::{Alerts, Cause, handle::SYSTEM};
+
+/// Causes of a kind that are looked at.
+const LIMIT: u32 = 200;
+/// Alerts about budgets end after this time.
+const BUDGETS: TimeDelta = TimeDelta::days(1);
+
+pub const PROVIDER_FAILING: &str = "provider.failing";
+pub const ORDER_STUCK: &str = "order.stuck";
+pub const DEAD_LETTERS: &str = "dead_letters";
+pub const BUDGET: &str = "budget";
+pub const AUDIT_BROKEN: &str = "audit.broken";
+
+impl Alerts {
+    /// Looks for causes. Returns how many alerts were opened.
+    pub async fn observe(&self) -> Result<usize, Failure> {
+        let mut opened = 0;
+        for (kind, causes) in [
+            (PROVIDER_FAILING, self.failing_accounts().await?),
+            (ORDER_STUCK, self.stuck_orders().await?),
+            (DEAD_LETTERS, self.dead_letters().await?),
+            (BUDGET, self.budgets().await?),
+        ] {
+            opened += self.align(kind, causes).await?;
+        }
+        Ok(opened)
+    }
+
+    /// Opens an alert for each log with rows that were changed after they were sealed.
+    pub async fn report_broken_logs(&self, logs: &[String]) -> Result<usize, Failure> {
+        let causes = logs.iter().map(|log| Cause {
+            org: None,
+            kind: AUDIT_BROKEN,
+            fingerprint: log.clone(),
+            severity: Severity::Critical,
+            title: "An audit log was changed after it was sealed".into(),
+            evidence: json!({ "log": log, "next": "butt-dial audit verify" }),
+        });
+        self.align(AUDIT_BROKEN, causes.collect()).await
+    }
+
+    /// Opens alerts for new causes, and resolves those without a cause.
+    async fn align(&self, kind: &'static str, causes: Vec<Cause>) -> Result<usize, Failure> {
+        let later = self.clock.now() + TimeDelta::days(1);
+        let open = self.store.list_ceased_alerts(kind, later, LIMIT).await?;
+        let key = |org: Option<&str>, fingerprint: &str| (org.map(str::to_owned), fingerprint.to_owned());
+        let known: HashSet<_> = open
+            .iter()
+            .map(|alert| key(alert.org_id.as_deref(), &alert.fingerprint))
+            .collect();
+        let found: HashSet<_> = causes
+            .iter()
+            .map(|cause| key(cause.org.as_ref().map(OrgId::as_str), &cause.fingerprint))
+            .collect();
+        let mut opened = 0;
+        for cause in &causes {
+            if !known.contains(&key(cause.org.as_ref().map(OrgId::as_str), &cause.fingerprint)) {
+                opened += usize::from(self.raise(cause).await?);
+            }
+        }
+        for alert in open {
+            if !found.contains(&key(alert.org_id.as_deref(), &alert.fingerprint)) {
+                let org = alert.org_id.as_deref().map(OrgId::from);
+                self.change_state(org.as_ref(), &alert.id, AlertState::Resolved, SYSTEM)
+                    .await?;
+            }
+        }
+        Ok(opened)
+    }
+
+    async fn failing_accounts(&self) -> Result<Vec<Cause>, Failure> {
+        let accounts = self.store.list_failing_accounts(LIMIT).await?;
+        let cause = |account: butt_dial_store::ProviderAccount| Cause {
+            kind: PROVIDER_FAILING,
+            fingerprint: account.id.to_string(),
+            severity: Severity::High,
+            title: format!("{} refuses the credentials of a provider account", account.vendor),
+            evidence: json!({ "account": account.id, "vendor": account.vendor, "label": account.label }),
+            org: Some(account.org_id),
+        };
+        Ok(accounts.into_iter().map(cause).collect())
+    }
+
+    async fn stuck_orders(&self) -> Result<Vec<Cause>, Failure> {
+        let orders = self.store.list_stuck_orders(LIMIT).await?;
+        let cause = |order: butt_dial_store::SenderOrder| Cause {
+            org: None,
+            kind: ORDER_STUCK,
+            fingerprint: order.id.to_string(),
+            severity: Severity::High,
+            title: "The order of a number is stuck and can't be undone".into(),
+            evidence: json!({ "order": order.id, "org": order.org_id }),
+        };
+        Ok(orders.into_iter().map(cause).collect())
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<Cause>, Failure> {
+        let letters = self.store.list_dead_letters(None, LIMIT).await?;
+        let oldest = letters.first().map(|letter| (letter.id.clone(), letter.created_at));
+        let cause = oldest.map(|(id, at)| Cause {
+            org: None,
+            kind: DEAD_LETTERS,
+            fingerprint: "any".into(),
+            severity: Severity::High,
+            title: "Webhook events could not be applied: they are dead letters".into(),
+            evidence: json!({ "count": letters.len(), "oldest": id, "since": at }),
+        });
+        Ok(cause.into_iter().collect())
+    }
+
+    async fn budgets(&self) -> Result<Vec<Cause>, Failure> {
+        let sent = self
+            .store
+            .list_sent_budget_alerts(self.clock.now() - BUDGETS, LIMIT)
+            .await?;
+        let cause = |(org, scope, period, percent): (String, String, String, i64)| Cause {
+            org: Some(OrgId::from(org)),
+            kind: BUDGET,
+            fingerprint: format!("{scope} {period} {percent}"),
+            severity: match percent {
+                100.. => Severity::High,
+                80.. => Severity::Medium,
+                _ => Severity::Low,
+            },
+            title: format!("{percent} % of a budget is used"),
+            evidence: json!({ "scope": scope, "period": period, "percent": percent }),
+        };
+        Ok(sent.into_iter().map(cause).collect())
+    }
+}
