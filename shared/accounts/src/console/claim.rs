@@ -2,7 +2,7 @@
 //! worthless as soon as there is an owner.
 
 use butt_dial_domain::{Code, Failure};
-use butt_dial_store::{Claim, NewOwner};
+use butt_dial_store::{AuditEntry, Claim, NewOwner};
 use butt_dial_vault::mac;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
@@ -50,7 +50,8 @@ impl Console {
         let hash = self.passwords.hash(password).await?;
         let now = self.clock.now();
         let (name, slug) = ORGANIZATION;
-        let org = self.store.create_organization(name, slug, now).await?;
+        let entry = AuditEntry::new(None, SYSTEM, "organization.create", slug, now);
+        let org = self.store.change(entry).create_organization(name, slug, now).await?;
         let owner = NewOwner {
             email: (&mailbox.address, &mailbox.key),
             password_hash: &hash,

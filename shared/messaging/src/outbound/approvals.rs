@@ -62,10 +62,14 @@ impl Outbound {
             false => "approval.reject",
         };
         let actor = caller.principal.token.as_str();
-        let change = self.store.change(AuditEntry::new(Some(org), actor, action, id.as_str(), now));
+        let change = self
+            .store
+            .change(AuditEntry::new(Some(org), actor, action, id.as_str(), now));
         if !change.decide_approval(org, id, rejection, now).await? {
-            return Err(Failure::new(Code::MessageNotFound, "no message with this id waits for an approval")
-                .hint("GET /api/v1/approvals lists the messages that wait"));
+            return Err(
+                Failure::new(Code::MessageNotFound, "no message with this id waits for an approval")
+                    .hint("GET /api/v1/approvals lists the messages that wait"),
+            );
         }
         tracing::info!(message_id = %id, approves, "approval decided");
         self.spawn_sweep();

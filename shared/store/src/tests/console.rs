@@ -11,7 +11,11 @@ const EVE: (&str, &str) = ("eve@example.com", "eve@example.com");
 
 async fn new_org(db: &Database) -> OrgId {
     let slug = butt_dial_domain::ids::unique();
-    db.create_organization("Acme", &slug, morning()).await.unwrap().id
+    db.change(setup())
+        .create_organization("Acme", &slug, morning())
+        .await
+        .unwrap()
+        .id
 }
 
 async fn claim(db: &Database, org: &OrgId, email: (&str, &str)) -> Claim {
@@ -132,7 +136,7 @@ both_engines! {
         assert!(is_open(&org, morning()).await);
         assert!(!is_open(&new_org(db).await, morning()).await, "no member of it");
         assert!(!is_open(&org, morning() + seconds(61)).await, "idle");
-        db.remove_member(&org, EVE.1).await.unwrap();
+        db.change(setup()).remove_member(&org, EVE.1).await.unwrap();
         assert_eq!(find(db, "s1", morning()).await, None);
         assert!(!is_open(&org, morning()).await);
         assert!(db.find_console_user(EVE.1).await.unwrap().is_none());
