@@ -52,6 +52,8 @@ class Person:
         self.page.on("console", self.note)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.authenticator = None
+        # The path that a proxy adds.
+        self.base = ""
 
     def note(self, message):
         # A refusal that a check asks for is in the console of the browser too.
@@ -59,7 +61,7 @@ class Person:
             self.problems.append(message.text)
 
     def go(self, path):
-        return self.page.goto(f"/console{path}")
+        return self.page.goto(f"{self.base}/console{path}")
 
     def claim(self, key=None, email=EMAIL):
         self.go("/claim")

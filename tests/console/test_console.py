@@ -9,6 +9,7 @@ import urllib.error
 import pytest
 
 from conftest import EMAIL, PASSWORD
+from program import Program
 
 AXE = pathlib.Path(os.environ["AXE"]).read_text()
 PAGES = [
@@ -364,6 +365,22 @@ def test_person_changes_password_and_gets_new_codes(fresh, person):
     wait_until(owner.page, "password or code is wrong")
     owner.sign_in(password="quite another pass phrase", code=codes[0])
     assert owner.page.locator("nav[aria-label=Main]").count() == 1
+
+
+def test_works_below_the_path_of_a_proxy(person):
+    program = Program(BASE_PATH="/bd")
+    try:
+        owner = person(program)
+        owner.base = "/bd"
+        owner.go("/messages")
+        assert owner.page.url.endswith("/bd/console/sign-in?next=%2Fbd%2Fconsole%2Fmessages")
+        owner.claim()
+        assert owner.page.url.endswith("/bd/console/setup")
+        owner.page.click("nav >> text=Messages")
+        wait_until(owner.page, "No messages yet")
+        assert "/bd/console/invitation/" in program.command("console-key", "--recover", EMAIL)
+    finally:
+        program.stop()
 
 
 def test_search_leads_to_pages(claimed):

@@ -172,7 +172,7 @@ impl<'a> Field<'a> {
         let hint = (!self.hint.is_empty()).then(|| format!("{}-hint", self.name));
         html! {
             div class="field" {
-                label for=(self.name) { (self.label) @if !self.is_required { span class="muted" { " (optional)" } } }
+                label for=(self.name) { (self.label) @if !self.is_required && self.autocomplete != "one-time-code" { span class="muted" { " (optional)" } } }
                 input type=(self.kind) id=(self.name) name=(self.name) value=(self.value) autocomplete=(self.autocomplete)
                     required[self.is_required] aria-describedby=[hint.as_deref()]
                     aria-invalid=[self.is_wrong.then_some("true")] inputmode=[(self.autocomplete == "one-time-code").then_some("numeric")];

@@ -39,7 +39,10 @@ pub async fn show(State(app): State<App>, member: Member) -> Response {
     let base = app.public_url();
     let body = html! {
         (parts::head("Connect", "Commands for common clients. Put a token of an agent in the place of TOKEN.", &html! { a class="button" href=(app.path("/agents")) { "Agents and their tokens" } }))
-        (clients(&base, "TOKEN"))
+        section class="card" aria-labelledby="clients" {
+            h2 id="clients" { "Clients" }
+            (clients(&base, "TOKEN"))
+        }
         section class="card" aria-labelledby="python" {
             h2 id="python" { "Python" }
             (parts::code_block("python-code", "The package butt-dial-sdk", &format!("pip install butt-dial-sdk\n\nfrom buttdial import Agent\nagent = Agent(\"{base}\", agent_token=\"TOKEN\")")))
