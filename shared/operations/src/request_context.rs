@@ -104,6 +104,7 @@ impl RequestContext {
             progress: None,
             on_sent: OnResponseSent::default(),
             headers: Arc::default(),
+            origin: Origin::default(),
         }
     }
 
