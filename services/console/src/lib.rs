@@ -27,7 +27,7 @@ use futures::FutureExt;
 
 use app::App;
 use pages::{
-    account, agent, agents, approvals, audit, call, callbacks, calls, check, confirm, connect, dead_letters,
+    account, agent, agents, alerts, approvals, audit, call, callbacks, calls, check, confirm, connect, dead_letters,
     do_not_contact, find, invitation, keys, members, message, messages, numbers, overview, providers, setup, sign_in,
     spend, system,
 };
@@ -86,6 +86,7 @@ fn router(app: &App) -> Router {
         .route("/console/connect", get(connect::show))
         .route("/console/find", get(find::show))
         .route("/console/check", get(check::show).post(check::check))
+        .route("/console/alerts", get(alerts::show).post(alerts::act))
         .route("/console/approvals", get(approvals::show).post(approvals::act))
         .route(
             "/console/do-not-contact",

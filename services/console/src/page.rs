@@ -19,6 +19,7 @@ use crate::{
 pub enum Place {
     Overview,
     Setup,
+    Alerts,
     Messages,
     Calls,
     Agents,
@@ -43,6 +44,7 @@ impl Place {
         match self {
             Self::Overview => ("", "Overview"),
             Self::Setup => ("/setup", "Set-up"),
+            Self::Alerts => ("/alerts", "Alerts"),
             Self::Messages => ("/messages", "Messages"),
             Self::Calls => ("/calls", "Calls"),
             Self::Agents => ("/agents", "Agents"),
@@ -71,13 +73,14 @@ impl Place {
             Self::Check => App::offers("comms_preflight"),
             Self::Approvals => App::offers("list_approvals"),
             Self::DoNotContact => App::offers("list_suppressions"),
+            Self::Alerts => App::offers("list_alerts"),
             Self::Audit => App::offers("list_audit"),
             _ => true,
         }
     }
 }
 
-const TRAFFIC: &[Place] = &[Place::Overview, Place::Messages, Place::Calls];
+const TRAFFIC: &[Place] = &[Place::Overview, Place::Messages, Place::Calls, Place::Alerts];
 const OPERATION: &[Place] = &[
     Place::Agents,
     Place::Numbers,

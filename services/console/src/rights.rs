@@ -18,6 +18,8 @@ const OPERATED: &[&str] = &[
     "comms_record_consent",
     "comms_revoke_consent",
     "comms_decide_approval",
+    "acknowledge_alert",
+    "resolve_alert",
     "add_suppressions",
     "replay_dead_letter",
     "drop_dead_letter",

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod agent;
 pub mod agents;
+pub mod alerts;
 pub mod approvals;
 pub mod audit;
 pub mod call;
