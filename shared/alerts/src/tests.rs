@@ -51,6 +51,8 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        // Another test may have installed it.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
         let store = Store::connect(&url, 2, &TaskTracker::new()).await.unwrap();
