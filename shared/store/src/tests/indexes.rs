@@ -1,7 +1,7 @@
 //! Frequent statements find their rows by an index and never read a whole table.
 
 use butt_dial_domain::{
-    CallId, ChannelId, OrgId,
+    CallId, ChannelId,
     call::CallStatus,
     inbound::{DeliveryStatus, Receipt},
 };
@@ -13,9 +13,7 @@ use super::{
     follow_ups::follow_up,
     inbound::{HOLD, PERSON, STRANGER, batch, inbound_event},
 };
-use crate::{
-    Acceptance, AuditFilter, BilledBy, CallChange, EventLease, LeafKind, LeafRow, NodeRow, ReceiptEntry, SealedBatch,
-};
+use crate::{Acceptance, BilledBy, CallChange, EventLease, ReceiptEntry};
 
 /// Statements that fill the tables with rows of these numbers, as after some time of use.
 const FILL: [&str; 17] = [
@@ -206,51 +204,6 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     store.is_own_sender(&busy, Channel::Sms).await.unwrap();
     store.find_scheduled(&busy, "k6").await.unwrap();
     call(store, &busy, round).await;
-    seal(store, &agent.org_id, now).await;
-}
-
-/// Seals what the round has written.
-async fn seal(store: &Store, org: &OrgId, now: Timestamp) {
-    let entry = AuditEntry::new(Some(org), "system", "a.b", "x", now);
-    store.append_audit(&entry).await.unwrap();
-    let logs = store.list_unsealed_logs(50).await.unwrap();
-    assert!(logs.contains(&org.to_string()), "{logs:?}");
-    let log = [(org.to_string(), vec![0; 32])];
-    let heads = store.lease_logs(&log, "one", now, now + HOLD).await.unwrap();
-    let before = heads.into_iter().next().unwrap();
-    let changes = store.list_unsealed_changes(&[org.as_str()], 50).await.unwrap();
-    let sends = store.list_unsealed_sends(&[org.as_str()], 50).await.unwrap();
-    assert!(!changes.is_empty() && sends.len() >= 32);
-    let changes = changes.into_iter().map(|row| (LeafKind::Change, row.id));
-    let rows = changes.chain(sends.into_iter().map(|row| (LeafKind::Send, row.id)));
-    let leaf = |(seq, (kind, reference))| LeafRow {
-        seq,
-        kind,
-        reference,
-        leaf: vec![1; 32],
-        chain: vec![2; 32],
-        at: now,
-        entry: None,
-    };
-    let leaves: Vec<LeafRow> = (before.size..).zip(rows).map(leaf).collect();
-    let last = leaves.last().cloned().unwrap();
-    let nodes = vec![NodeRow {
-        level: 1,
-        n: before.size,
-        hash: vec![3; 32],
-    }];
-    let batch = SealedBatch { before, leaves, nodes };
-    assert!(store.append_leaves(&[batch]).await.unwrap());
-    store.find_oldest_unsealed().await.unwrap();
-    store.list_log_hashes(org.as_str(), 0, last.seq - 9, 9).await.unwrap();
-    store.list_leaves(org.as_str(), last.seq - 9, 9).await.unwrap();
-    store.list_sealed_changes("o", 10, 20).await.unwrap();
-    assert_eq!(
-        store.find_leaf(org.as_str(), &last.reference).await.unwrap(),
-        Some(last)
-    );
-    let rows = store.list_audit(Some(org), AuditFilter::default(), 9).await.unwrap();
-    assert!(!rows.is_empty());
 }
 
 /// Runs the reads and writes of concurrent sends.
