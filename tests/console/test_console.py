@@ -309,6 +309,7 @@ def test_refusal_is_explained_before_and_after(claimed):
     program, owner = claimed
     page, person_address = owner.page, "+14155550180"
     owner.go("/check")
+    page.select_option("#agent", label="First agent")
     page.fill("#to", person_address)
     page.fill("#body", "Your order has left.")
     page.select_option("#purpose", "transactional")
@@ -322,6 +323,7 @@ def test_refusal_is_explained_before_and_after(claimed):
     wait_until(page, "1 added")
     assert person_address in page.inner_text("tbody")
     owner.go("/check")
+    page.select_option("#agent", label="First agent")
     page.fill("#to", person_address)
     page.fill("#body", "Your order has left.")
     page.click("main button:has-text('Check')")

@@ -209,7 +209,7 @@ profiles! {
 profiles! {
     async fn revocation_in_own_words_opts_out(cluster: &Cluster) {
         let agent = cluster.rest().await;
-        for (number, text) in ["Please don't text me again.", "por favor no me escriban más", "I'll stop by at five"].into_iter().enumerate() {
+        for (number, text) in ["I told you people to stop calling me", "no me escriban más por favor, ya se lo dije", "I'll stop by at five"].into_iter().enumerate() {
             cluster.texts(&person(number), text).await;
         }
         let events = agent.expect_events(3).await;

@@ -1,4 +1,4 @@
-//! Alerts: causes that need a person, and the routes over which people are told.
+//! Alerts: causes that need a person, and the routes over which people get notifications.
 
 use axum::{
     extract::{Query as UrlQuery, State},

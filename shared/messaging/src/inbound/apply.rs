@@ -12,7 +12,7 @@ use butt_dial_domain::{
     inbound::{InboundMessage, Keyword, Receipt},
     ports::{bus::LogEntry, carrier::RefusalClass},
 };
-use butt_dial_language::{Certainty, Revocation};
+use butt_dial_language::Revocation;
 use butt_dial_store::{
     Applied, DeadLetterReason, InboundBatch, InboundRow, InboundRules, NewDeadLetter, ReceiptEntry, StoreError,
 };
@@ -322,7 +322,7 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
         .is_quiet(is_quiet)
         .effects(effects)
         .maybe_channel_id(owner.channel_id)
-        .maybe_consent(keyword.and_then(consent).or_else(|| revoked_consent(revocation)))
+        .maybe_consent(keyword::consent(keyword, revocation))
         .agent(owner.agent)
         .org(owner.org)
         .build();
@@ -358,7 +358,7 @@ fn keyword_row(inbound: &Inbound, received: ReceivedMessage) -> Option<MessageRo
         .is_quiet(true)
         .effects(effects)
         .maybe_channel_id(owner.channel_id)
-        .maybe_consent(keyword.and_then(consent))
+        .maybe_consent(keyword::consent(keyword, None))
         .agent(owner.agent)
         .org(owner.org)
         .build();
@@ -384,20 +384,4 @@ fn detect_revocation(carrier: &str, keyword: Option<Keyword>, message: &InboundM
     (keyword.is_none() && carrier != INTERNAL_CARRIER)
         .then(|| keyword::detect_revocation(message))
         .flatten()
-}
-
-/// The consent after a revocation in own words. One that is only likely is shown to the agent, and revokes nothing.
-fn revoked_consent(revocation: Option<Revocation>) -> Option<bool> {
-    revocation
-        .is_some_and(|revocation| revocation.certainty == Certainty::Clear)
-        .then_some(false)
-}
-
-/// The consent that a keyword gives or revokes.
-fn consent(keyword: Keyword) -> Option<bool> {
-    match keyword {
-        Keyword::Stop => Some(false),
-        Keyword::Start => Some(true),
-        Keyword::Help => None,
-    }
 }

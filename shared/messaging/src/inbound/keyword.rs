@@ -44,3 +44,16 @@ pub(super) fn certainty_name(certainty: Certainty) -> &'static str {
         Certainty::Likely => "likely",
     }
 }
+
+/// Returns the consent that a message gives or revokes, by its keyword or in own words. A revocation that is only likely is shown to the
+/// agent, and revokes nothing.
+pub(super) fn consent(keyword: Option<Keyword>, revocation: Option<Revocation>) -> Option<bool> {
+    match keyword {
+        Some(Keyword::Stop) => Some(false),
+        Some(Keyword::Start) => Some(true),
+        Some(Keyword::Help) => None,
+        None => revocation
+            .is_some_and(|revocation| revocation.certainty == Certainty::Clear)
+            .then_some(false),
+    }
+}

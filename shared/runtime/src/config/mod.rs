@@ -3,10 +3,10 @@
 
 mod accounts;
 mod calls;
-mod compliance;
 mod http;
 mod log;
 mod nats;
+mod outbound;
 mod senders;
 mod source;
 mod storage;
@@ -175,7 +175,7 @@ impl Config {
         let base_path = http::base_path(&source)?;
         let simulated_world = matches!(carriers, CarrierSetup::Simulated);
         let accounts = accounts::settings(&source, simulated_world, &base_path)?;
-        let (compliance, rules) = compliance::settings(&source, simulated_world)?;
+        let (compliance, rules) = outbound::settings(&source, simulated_world)?;
         let config = Self {
             port: source.number("port", 0, 65_535)?,
             host,

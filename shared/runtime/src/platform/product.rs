@@ -18,7 +18,7 @@ use butt_dial_domain::{
 use butt_dial_identity::{Guard, token};
 use butt_dial_messaging::{
     Backlogs, CallHook, Carriers, Conversations, Delivery, Egress, Inbound, Media, Metrics, Outbound, PublicUrls,
-    Retention, media::Blobs, outbound::OutboundSettings,
+    Retention, media::Blobs,
 };
 use prometheus::Registry;
 use tokio_util::task::TaskTracker;
@@ -259,17 +259,7 @@ impl Parts<'_> {
             .vault(self.backends.vault.clone())
             .clock(self.clock.clone())
             .replica(self.replica.clone())
-            .settings(OutboundSettings {
-                simulated_world: self.simulated_world(),
-                approval_time: self.config.approval_time,
-                identity: self.config.senders.identity,
-                pool_binding: self.config.senders.pool_binding,
-                reconcile_after: self.config.reconcile_after.clone(),
-                scheduled_per_agent: self.config.scheduled_per_agent,
-                scheduled_bytes_per_agent: self.config.scheduled_bytes_per_agent,
-                scheduled_per_organization: self.config.scheduled_per_organization,
-                scheduled_bytes_per_organization: self.config.scheduled_bytes_per_organization,
-            })
+            .settings(self.config.outbound_settings(self.simulated_world()))
             .metrics(metrics.messaging.clone())
             .tasks(self.tasks.clone())
             .build()

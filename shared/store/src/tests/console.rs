@@ -51,6 +51,12 @@ async fn find(db: &Database, hash: &str, now: Timestamp) -> Option<OpenSession> 
     db.find_console_session(hash, seen_since, now).await.unwrap()
 }
 
+async fn is_open(db: &Database, org: &OrgId, now: Timestamp) -> bool {
+    db.is_console_session_open("s1", org, now - seconds(60), now)
+        .await
+        .unwrap()
+}
+
 async fn invite(db: &Database, org: &OrgId, hash: &str, role: Role) -> Invitation {
     let new = NewInvitation {
         hash,
@@ -132,13 +138,12 @@ both_engines! {
         let user = db.accept_invitation(&invitation, Some("hash"), morning()).await.unwrap().unwrap();
         sign_in(db, &user, &org, "s1").await;
         assert_eq!(find(db, "s1", morning()).await.unwrap().memberships[0].role, Role::Operator);
-        let is_open = async |org, now| db.is_console_session_open("s1", org, now - seconds(60), now).await.unwrap();
-        assert!(is_open(&org, morning()).await);
-        assert!(!is_open(&new_org(db).await, morning()).await, "no member of it");
-        assert!(!is_open(&org, morning() + seconds(61)).await, "idle");
+        assert!(is_open(db, &org, morning()).await);
+        assert!(!is_open(db, &new_org(db).await, morning()).await, "no member of it");
+        assert!(!is_open(db, &org, morning() + seconds(61)).await, "idle");
         db.change(setup()).remove_member(&org, EVE.1).await.unwrap();
         assert_eq!(find(db, "s1", morning()).await, None);
-        assert!(!is_open(&org, morning()).await);
+        assert!(!is_open(db, &org, morning()).await);
         assert!(db.find_console_user(EVE.1).await.unwrap().is_none());
     }
 

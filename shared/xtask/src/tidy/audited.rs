@@ -12,7 +12,7 @@ use super::{
 const SOURCES: &str = "shared/store/src/";
 const CHANGE: &str = "impl Change";
 const WRITES: [&str; 3] = ["INSERT INTO ", "UPDATE ", "DELETE FROM "];
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 8] = [
     "agents",
     "billing_configs",
     "channels",
@@ -20,7 +20,6 @@ const TABLES: [&str; 9] = [
     "memberships",
     "organizations",
     "provider_accounts",
-    "suppressions",
     "tokens",
 ];
 

@@ -1,11 +1,12 @@
-//! The settings of compliance: the rules, and the choices of the operator.
+//! The settings of the send pipeline: the rules of compliance, the choices of the operator, and limits.
 
 use std::{path::Path, sync::Arc};
 
 use butt_dial_compliance::{ComplianceSettings, RuleSet};
 use butt_dial_domain::SendPurpose;
+use butt_dial_messaging::outbound::OutboundSettings;
 
-use super::{ConfigError, source::Source};
+use super::{Config, ConfigError, source::Source};
 
 /// The rules in force and the choices of the operator.
 pub(super) fn settings(
@@ -41,5 +42,22 @@ fn allowed_destinations(source: &Source) -> Result<Vec<String>, ConfigError> {
             "ALLOWED_DESTINATIONS: {wrong:?} is not the beginning of a number; use the form +8816"
         ))),
         None => Ok(prefixes),
+    }
+}
+
+impl Config {
+    /// Returns the settings of the send pipeline.
+    pub fn outbound_settings(&self, simulated_world: bool) -> OutboundSettings {
+        OutboundSettings {
+            simulated_world,
+            approval_time: self.approval_time,
+            identity: self.senders.identity,
+            pool_binding: self.senders.pool_binding,
+            reconcile_after: self.reconcile_after.clone(),
+            scheduled_per_agent: self.scheduled_per_agent,
+            scheduled_bytes_per_agent: self.scheduled_bytes_per_agent,
+            scheduled_per_organization: self.scheduled_per_organization,
+            scheduled_bytes_per_organization: self.scheduled_bytes_per_organization,
+        }
     }
 }
