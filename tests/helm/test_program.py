@@ -29,6 +29,7 @@ FILES = {
     "NATS_CLIENT_CERTIFICATE_PATH": Path("/etc/ssl/certs/ca-certificates.crt"),
     "NATS_CLIENT_KEY_PATH": Path("/etc/ssl/certs/ca-certificates.crt"),
     "CALL_PHRASES_FILE": ROOT / "deploy" / "phrases.toml",
+    "RULES_DIR": ROOT / "deploy" / "rules",
 }
 # The contents of the Secrets that the files of ci/ name, by setting.
 CONTENTS = {

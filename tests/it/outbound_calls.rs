@@ -110,7 +110,10 @@ async fn stores_call_once_before_carrier_answers_servers() {
         "{created}"
     );
     let advisories = created["advisories"].to_string();
-    assert!(advisories.contains("orchestrator") && advisories.contains("us-ai-call-consent"), "{advisories}");
+    assert!(
+        advisories.contains("orchestrator") && advisories.contains("us-ai-call-consent"),
+        "{advisories}"
+    );
     let stored = cluster.calls().find_state(&CallId::from(id)).await.unwrap().unwrap();
     assert_eq!(stored.info.plan.greeting.as_deref(), Some("It is about the flowers."));
     assert_eq!(
