@@ -13,7 +13,7 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 const DOCUMENTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/documents.rs"));
 
 /// The main documents, by their path, with what they are for.
-const MAIN: [(&str, &str, &str); 4] = [
+const MAIN: [(&str, &str, &str); 7] = [
     (
         "guide.md",
         "Guide",
@@ -28,6 +28,21 @@ const MAIN: [(&str, &str, &str); 4] = [
         "OPERATIONS.md",
         "Operations",
         "topology, sizing, upgrades, backups, and what to do when an alert fires",
+    ),
+    (
+        "COMPLIANCE.md",
+        "Compliance",
+        "the rules about messages and calls, preflight, refusals, approvals, the do-not-contact list",
+    ),
+    (
+        "AUDIT.md",
+        "Audit log",
+        "the format of the log, its verification, exports and receipts",
+    ),
+    (
+        "CONSOLE.md",
+        "Console",
+        "the pages for people: the first start, roles, sign-in, recovery",
     ),
     ("SETTINGS.md", "Settings", "every setting with its default"),
 ];
