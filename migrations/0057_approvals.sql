@@ -1,4 +1,4 @@
--- A scheduled send can wait for the approval of a person: pending, approved. It expires when it is due.
+-- A scheduled send can wait for the approval of a person: pending, approved, rejected. It expires when it is due.
 ALTER TABLE scheduled_sends ADD COLUMN approval TEXT;
 -- The rule that demands the approval.
 ALTER TABLE scheduled_sends ADD COLUMN approval_rule TEXT;

@@ -15,6 +15,7 @@ use crate::{
 pub enum ApprovalState {
     Pending,
     Approved,
+    Rejected,
 }
 
 text_column!(ApprovalState, "scheduled_sends", "approval");
@@ -38,11 +39,13 @@ impl Change {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const SQL: Sql = Sql {
-            postgres: "UPDATE scheduled_sends SET approval = 'approved', failure = $3,
+            postgres: "UPDATE scheduled_sends SET failure = $3,
+                    approval = CASE WHEN $3::TEXT IS NULL THEN 'approved' ELSE 'rejected' END,
                     state = CASE WHEN $3::TEXT IS NULL THEN state ELSE 'cancelled' END,
                     due_at = CASE WHEN $3::TEXT IS NULL AND send_at > $4 THEN send_at ELSE $4 END
                 WHERE id = $2 AND org_id = $1 AND approval = 'pending' AND state = 'scheduled' AND due_at > $4",
-            sqlite: "UPDATE scheduled_sends SET approval = 'approved', failure = $3,
+            sqlite: "UPDATE scheduled_sends SET failure = $3,
+                    approval = CASE WHEN $3 IS NULL THEN 'approved' ELSE 'rejected' END,
                     state = CASE WHEN $3 IS NULL THEN state ELSE 'cancelled' END,
                     due_at = CASE WHEN $3 IS NULL AND send_at > $4 THEN send_at ELSE $4 END
                 WHERE id = $2 AND org_id = $1 AND approval = 'pending' AND state = 'scheduled' AND due_at > $4",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{Cancellation, NewApproval, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend};
+use crate::{ApprovalState, Cancellation, NewApproval, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend};
 
 const CAPS: ScheduledCaps = ScheduledCaps {
     agent: LARGE,
@@ -292,6 +292,9 @@ both_engines! {
         assert_eq!(state(&ids[0]), Some((ScheduledState::Scheduled, false)));
         assert_eq!(state(&ids[1]), None, "it waits for its own time");
         assert_eq!(state(&ids[2]), Some((ScheduledState::Cancelled, false)));
+        let decision = |id: &MessageId| now.iter().find(|one| one.id() == *id).and_then(|one| one.approval);
+        assert_eq!(decision(&ids[0]), Some(ApprovalState::Approved));
+        assert_eq!(decision(&ids[2]), Some(ApprovalState::Rejected));
         let expired = morning() + seconds(3_600);
         assert!(!decide(org, &ids[3], None, expired).await);
         assert!(claim(db, 10, expired).await.iter().any(|one| one.id() == ids[3] && one.is_held()));
