@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use butt_dial_domain::{AgentId, CallId, Clock, Failure, MessageId, OrgId, clock::Timestamp, ids};
-use butt_dial_store::{REFUSAL_PREFIX, Refusal, RefusalFilter, Store, StoreError, StoredRuling};
+use butt_dial_store::{Decided, REFUSAL_PREFIX, Refusal, RefusalFilter, Store, StoredRuling};
 use serde::Deserialize;
 
 use crate::{Facts, RuleSet, decide};
@@ -96,7 +96,11 @@ impl RuleHistory {
     ) -> Result<Replay, Failure> {
         let (mut replay, mut rows_left) = (Replay::default(), range.max_rows);
         let now = self.clock.now();
-        for prefix in [MessageId::PREFIX, CallId::PREFIX, REFUSAL_PREFIX] {
+        for (of, prefix) in [
+            (Decided::Messages, MessageId::PREFIX),
+            (Decided::Messages, CallId::PREFIX),
+            (Decided::Refusals, REFUSAL_PREFIX),
+        ] {
             let (mut after, end) = (ids::earliest(prefix, range.since), ids::earliest(prefix, now));
             loop {
                 if rows_left == 0 {
@@ -104,7 +108,7 @@ impl RuleHistory {
                     return Ok(replay);
                 }
                 let limit = u32::try_from(rows_left).unwrap_or(BATCH).min(BATCH);
-                let rows = self.read(prefix, (&after, &end), limit).await?;
+                let rows = self.store.list_rulings(of, (&after, &end), limit).await?;
                 let Some(last) = rows.last() else { break };
                 after.clone_from(&last.id);
                 rows_left -= rows.len() as u64;
@@ -117,13 +121,6 @@ impl RuleHistory {
             }
         }
         Ok(replay)
-    }
-
-    async fn read(&self, prefix: &str, range: (&str, &str), limit: u32) -> Result<Vec<StoredRuling>, StoreError> {
-        match prefix {
-            REFUSAL_PREFIX => self.store.list_refusal_rulings(range, limit).await,
-            _ => self.store.list_message_rulings(range, limit).await,
-        }
     }
 }
 

@@ -136,7 +136,7 @@ pub use origin::Origin;
 pub use people::{ContactFacts, FoundAgent};
 pub use provider_accounts::{AccountStatus, NewProviderAccount, ProviderAccount};
 pub use recipients::{InboundFilter, InboundRules, Recipient, Subscription};
-pub use refusals::{NewRefusal, REFUSAL_PREFIX, Refusal, RefusalFilter, StoredRuling};
+pub use refusals::{Decided, NewRefusal, REFUSAL_PREFIX, Refusal, RefusalFilter, StoredRuling};
 pub use registrations::{Activation, NewRegistration, NextStep, RegistrationDetails, RegistrationStep};
 pub use rents::{DueRent, NUMBERS};
 pub use retention::{AgentRows, TimedRows};

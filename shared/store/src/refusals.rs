@@ -50,6 +50,14 @@ pub struct RefusalFilter<'a> {
     pub before: Option<&'a str>,
 }
 
+/// The rows that have decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// Messages and calls.
+    Messages,
+    Refusals,
+}
+
 /// A message with its decision, for the replay of history.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct StoredRuling {
@@ -110,32 +118,23 @@ impl Store {
         })?)
     }
 
-    /// Lists decisions on messages of all organizations after the id `after` and before `end`, oldest first.
-    pub async fn list_message_rulings(
+    /// Lists decisions of all organizations after the id `after` and before `end`, oldest first.
+    pub async fn list_rulings(
         &self,
+        of: Decided,
         (after, end): (&str, &str),
         limit: u32,
     ) -> Result<Vec<StoredRuling>, StoreError> {
-        const SQL: &str = "SELECT id, org_id, ruling FROM messages WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3";
+        let sql = match of {
+            Decided::Messages => {
+                "SELECT id, org_id, ruling FROM messages WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3"
+            }
+            Decided::Refusals => {
+                "SELECT id, org_id, ruling FROM refusals WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3"
+            }
+        };
         Ok(on_reader!(self, |db| {
-            sqlx::query_as(SQL)
-                .bind(after)
-                .bind(end)
-                .bind(i64::from(limit))
-                .fetch_all(db)
-                .await
-        })?)
-    }
-
-    /// Lists decisions on refused messages of all organizations after the id `after` and before `end`, oldest first.
-    pub async fn list_refusal_rulings(
-        &self,
-        (after, end): (&str, &str),
-        limit: u32,
-    ) -> Result<Vec<StoredRuling>, StoreError> {
-        const SQL: &str = "SELECT id, org_id, ruling FROM refusals WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3";
-        Ok(on_reader!(self, |db| {
-            sqlx::query_as(SQL)
+            sqlx::query_as(sql)
                 .bind(after)
                 .bind(end)
                 .bind(i64::from(limit))

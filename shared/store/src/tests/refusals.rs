@@ -3,7 +3,7 @@
 use butt_dial_domain::{Code, OrgId, ids};
 
 use super::*;
-use crate::{ConsentRecord, NewRefusal, REFUSAL_PREFIX, RefusalFilter};
+use crate::{ConsentRecord, Decided, NewRefusal, REFUSAL_PREFIX, RefusalFilter};
 
 pub(super) async fn refuse(db: &Store, org: &OrgId, agent: &AgentId, rule: &str) -> String {
     let refusal = NewRefusal {
@@ -38,8 +38,8 @@ both_engines! {
         let of_agent = RefusalFilter { agent: Some(&mine.id), rule: Some("b"), ..RefusalFilter::default() };
         assert_eq!(list(of_agent).await, [third]);
         let range = (REFUSAL_PREFIX, first.as_str());
-        assert!(db.list_refusal_rulings(range, 10).await.unwrap().is_empty(), "the end is excluded");
-        let found = db.list_refusal_rulings((REFUSAL_PREFIX, &second), 10).await.unwrap();
+        assert!(db.list_rulings(Decided::Refusals, range, 10).await.unwrap().is_empty(), "the end is excluded");
+        let found = db.list_rulings(Decided::Refusals, (REFUSAL_PREFIX, &second), 10).await.unwrap();
         assert_eq!((found.len(), found[0].id.clone(), found[0].ruling.as_deref()), (1, first, Some("{}")));
     }
 
@@ -64,7 +64,7 @@ both_engines! {
         let other = new_agent(db).await;
         assert_eq!(db.count_marketing(&other.org_id, "+14155550199", morning() - seconds(1)).await.unwrap(), 0);
         let end = ids::earliest(MessageId::PREFIX, butt_dial_domain::Clock::System.now() + seconds(60));
-        let found = db.list_message_rulings((ids[0].as_str(), &end), 500).await.unwrap();
+        let found = db.list_rulings(Decided::Messages, (ids[0].as_str(), &end), 500).await.unwrap();
         let of_agent = found.iter().filter(|row| row.org_id == agent.org_id.as_str());
         assert_eq!(of_agent.map(|row| row.ruling.clone()).collect::<Vec<_>>(), [Some("{\"n\":1}".to_owned()), Some("{\"n\":2}".to_owned())]);
     }
