@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use butt_dial_domain::{AgentId, Channel, Failure, SendPurpose, message::Content};
 use prometheus::{IntCounterVec, Opts, Registry};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use butt_dial_store::{ConsentStatus, Refusal};
@@ -58,16 +59,40 @@ pub struct Ruling {
     pub rule_set: Arc<RuleSet>,
 }
 
+/// A decision as it is stored, in JSON. The replay of history reads it again.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    rule_set: &'a str,
+    /// Without the content, which is not stored.
+    verdict: &'static str,
+    findings: Vec<Value>,
+    facts: &'a Facts,
+}
+
 impl Ruling {
-    /// Returns the record that is stored with a message or a refusal. Contains no address.
-    pub fn record(&self) -> Value {
-        let findings: Vec<_> = self.decision.findings.iter().map(Finding::view).collect();
-        json!({
-            "ruleSet": self.rule_set.version(),
-            "verdict": self.decision.label(),
-            "findings": findings,
-            "facts": self.facts,
-        })
+    /// Returns the record that is stored with a message. Contains no address.
+    pub fn record(&self) -> String {
+        self.record_with(None)
+    }
+
+    /// Returns the record that is stored with a refusal. It begins with the reason of the refusal, which may be the content.
+    pub fn refusal_record(&self, refusal: &Failure) -> String {
+        let why = refusal.details.get("why");
+        let is_known = why.is_none_or(|why| Some(why["rule"].as_str()) == Some(self.decision.rule()));
+        self.record_with(why.filter(|_| !is_known))
+    }
+
+    fn record_with(&self, first: Option<&Value>) -> String {
+        let findings = self.decision.findings.iter().map(Finding::view);
+        let record = Record {
+            rule_set: self.rule_set.version(),
+            verdict: self.decision.label(),
+            findings: first.cloned().into_iter().chain(findings).collect(),
+            facts: &self.facts,
+        };
+        // Consists of strings, numbers and lists of them, so serialization cannot fail.
+        serde_json::to_string(&record).unwrap_or_default()
     }
 }
 

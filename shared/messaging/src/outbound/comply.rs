@@ -5,6 +5,7 @@ use butt_dial_compliance::{Ruling, Subject, Verdict};
 use butt_dial_domain::{Code, Failure, SendPurpose, clock::Timestamp, message::Content};
 use butt_dial_store::{ContactState, NewRefusal};
 use chrono::TimeDelta;
+use serde_json::Value;
 
 use super::{Allowance, Outbound, idempotency::NewMessage, validate::ValidMessage};
 
@@ -61,6 +62,10 @@ pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<Compl
     // Calls are not scheduled. The sweep gives another time to a message that is due.
     let can_wait = message.content.call.is_none() && message.allowance == Allowance::Agent;
     if !can_wait && let Some(refusal) = outbound.compliance.refuse_waiting(agent, &ruling) {
+        // A message that is due waits for another time. It is not refused.
+        if message.allowance == Allowance::Agent {
+            store_refusal(outbound, &message, &ruling, &refusal).await;
+        }
         return Err(match ruling.decision.verdict {
             Verdict::Defer(at) => refusal.retry_after((at - now).num_seconds().max(1).unsigned_abs()),
             _ => refusal,
@@ -133,9 +138,9 @@ async fn store_refusal(outbound: &Outbound, message: &ValidMessage, ruling: &Rul
         recipient: &message.to.masked(),
         contact_hash: &contact_hash(outbound, message),
         purpose: ruling.facts.purpose,
-        rule: ruling.decision.rule().unwrap_or_default(),
+        rule: refusal.details.get("rule").and_then(Value::as_str).unwrap_or_default(),
         code: refusal.code,
-        ruling: &ruling.record().to_string(),
+        ruling: &ruling.refusal_record(refusal),
     };
     if let Err(error) = outbound.store.add_refusal(&stored, outbound.clock.now()).await {
         tracing::warn!(%error, agent = %agent.id, "refusal not stored");
@@ -147,8 +152,28 @@ fn contact_hash(outbound: &Outbound, message: &ValidMessage) -> String {
     outbound.vault.contact_hash(org, &message.to.contact_key())
 }
 
-/// Checks the content of the message. Long texts are checked beside the async threads, which serve others meanwhile.
+/// Returns the refusal of a contact that has opted out since the rules were applied, and stores it.
+pub(super) async fn refuse_opted_out(outbound: &Outbound, compliant: &CompliantMessage) -> Failure {
+    let message = &compliant.message;
+    let agent = &message.profile.agent.id;
+    let refusal = outbound.compliance.refuse_opted_out(agent, message.channel);
+    store_refusal(outbound, message, &compliant.ruling, &refusal).await;
+    refusal
+}
+
+/// Checks the content of the message. A refusal is stored.
 pub(super) async fn check_content(outbound: &Outbound, compliant: &CompliantMessage) -> Result<(), Failure> {
+    let checked = find_refused_content(outbound, compliant).await;
+    if let Err(refusal) = &checked
+        && refusal.code == Code::ContentBlocked
+    {
+        store_refusal(outbound, &compliant.message, &compliant.ruling, refusal).await;
+    }
+    checked
+}
+
+/// Checks long texts beside the async threads, which serve others meanwhile.
+async fn find_refused_content(outbound: &Outbound, compliant: &CompliantMessage) -> Result<(), Failure> {
     let message = &compliant.message;
     let agent = &message.profile.agent.id;
     if text_bytes(&message.content) <= SHORT {
@@ -176,6 +201,7 @@ mod tests {
 
     use butt_dial_domain::{Channel, Clock, call::CallOptions, message::Status};
     use butt_dial_identity::on_behalf_of;
+    use butt_dial_store::{NewApproval, NewScheduledSend, ScheduledCap, ScheduledCaps};
     use chrono::{DateTime, Utc};
 
     use super::*;
@@ -278,6 +304,12 @@ mod tests {
         assert_eq!(refused.code, Code::OutsideAllowedHours);
         assert_eq!(refused.details["why"]["allowedAt"], serde_json::json!(utc(OPENING)));
         assert_eq!(refused.retry_after_seconds, Some(10 * 3_600));
+        let stored = bench
+            .store
+            .list_refusals(&bench.agent.org_id, &Default::default(), 10)
+            .await
+            .unwrap();
+        assert_eq!((stored.len(), stored[0].code.as_str()), (1, "OUTSIDE_ALLOWED_HOURS"));
     }
 
     #[tokio::test]
@@ -306,6 +338,64 @@ mod tests {
             ("us-marketing-consent", "CONSENT_REQUIRED")
         );
         assert!(!format!("{refusal:?}").contains("2125550188"), "{refusal:?}");
+    }
+
+    #[tokio::test]
+    async fn stores_refused_content_with_its_reason() {
+        let bench = bench().await;
+        let request = SendRequest {
+            body: Some("please send me your password".into()),
+            purpose: Some(SendPurpose::Transactional),
+            scheduled_at: Some(utc(OPENING)),
+            ..marketing(&bench, "k").await
+        };
+        let refused = bench.outbound.send(request).await.unwrap_err();
+        assert_eq!(refused.code, Code::ContentBlocked);
+        let stored = bench
+            .store
+            .list_refusals(&bench.agent.org_id, &Default::default(), 10)
+            .await
+            .unwrap();
+        assert_eq!((stored.len(), stored[0].rule.as_str()), (1, "content"));
+        let ruling: Value = serde_json::from_str(&stored[0].ruling).unwrap();
+        assert_eq!(ruling["findings"][0]["rule"], "content");
+        assert!(!stored[0].ruling.contains("password"), "the text is not stored");
+    }
+
+    #[tokio::test]
+    async fn held_send_fails_when_it_expires() {
+        let bench = bench().await;
+        let id = butt_dial_domain::MessageId::generate();
+        let held = NewScheduledSend {
+            id: &id,
+            org: &bench.agent.org_id,
+            agent: &bench.agent.id,
+            channel: Channel::Sms,
+            recipient: ANN,
+            idempotency_key: "k",
+            request_hash: "aa11",
+            request: &[],
+            due_at: utc(OPENING),
+            tries: 0,
+            is_counted: true,
+            approval: Some(NewApproval {
+                rule: "r",
+                send_at: None,
+            }),
+        };
+        let large = ScheduledCap { count: 9, bytes: 9 };
+        let caps = ScheduledCaps {
+            agent: large,
+            org: large,
+        };
+        assert!(bench.store.schedule_send(&held, &caps, utc(NIGHT)).await.unwrap());
+        bench.clock.advance(TimeDelta::days(1));
+        assert_eq!(bench.outbound.send_due().await.unwrap(), 1);
+        let found = bench.store.find_scheduled(&bench.agent.id, "k").await.unwrap().unwrap();
+        assert_eq!(
+            (found.is_open(), found.failure.as_deref()),
+            (false, Some("APPROVAL_EXPIRED"))
+        );
     }
 
     #[tokio::test]

@@ -90,9 +90,7 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
             outbound
                 .tasks
                 .spawn(withdraw(outbound.clone(), id, Code::ContactOptedOut));
-            Err(outbound
-                .compliance
-                .refuse_opted_out(&message.profile.agent.id, message.channel))
+            Err(comply::refuse_opted_out(outbound, &compliant).await)
         }
         Ok(Acceptance::Accepted) => {
             let reserved = reserved(outbound, compliant, carrier, estimate);
@@ -105,8 +103,7 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
         // The contact has opted out since the rules were applied.
         Ok(Acceptance::OptedOut) => {
             outbound.billing.give_back(&taken).await;
-            let agent = &message.profile.agent.id;
-            Err(outbound.compliance.refuse_opted_out(agent, message.channel))
+            Err(comply::refuse_opted_out(outbound, &compliant).await)
         }
         // The taken actions are not given back: requests without money must not be unlimited.
         Err(StoreError::OverBudget) => {
@@ -230,7 +227,7 @@ fn accepted_send(
         .verdict(ruling.decision.label())
         .maybe_rule(ruling.decision.rule().map(str::to_owned))
         .purpose(ruling.facts.purpose)
-        .ruling(ruling.record().to_string())
+        .ruling(ruling.record())
         .carrier(carrier.id)
         .estimate(estimate.0)
         .agent_limits(limits.agent)
