@@ -64,8 +64,12 @@ impl DoNotContact {
     }
 
     /// Adds valid entries, and returns which are not valid. Sends obey an entry from the moment that it is written. `actor` is the id
-    /// of a token.
+    /// of a token. Fails with `NotFound` if there is no such organization.
     pub async fn add(&self, org: &OrgId, actor: &str, entries: &[NewEntry]) -> Result<Import, Failure> {
+        if self.store.find_organization(org).await?.is_none() {
+            return Err(Failure::new(Code::NotFound, "there is no organization with this id")
+                .hint("`butt-dial bootstrap --json` prints the id of the first one"));
+        }
         let (mut import, mut valid) = (Import::default(), BTreeMap::new());
         for (index, entry) in entries.iter().enumerate() {
             match check(entry) {

@@ -161,7 +161,7 @@ impl Operation for AddSuppressions {
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = route("POST", PATH);
-    const ERRORS: &'static [&'static [Code]] = &[];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::NotFound]];
 
     type Args = AddArgs;
     type Output = AddOutput;
