@@ -284,3 +284,47 @@ async fn help_lists_commands() {
     let wrong = Shell::new(&[]).fail(&["serv"]).await;
     assert!(wrong.contains("serve"), "the error suggests the right command: {wrong}");
 }
+
+#[tokio::test]
+async fn rules_are_checked_and_history_is_replayed() {
+    let shell = Shell::new(&[]);
+    shell.bootstrap(&[]).await;
+    let built_in = output_text(&shell.run(&["rules", "check"]).await);
+    let version = built_in
+        .lines()
+        .find_map(|line| line.split_once("rules, version "))
+        .unwrap()
+        .1;
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rules");
+    let same = output_text(&shell.run(&["rules", "check", directory]).await);
+    assert!(same.contains(version), "the same text has one version: {same}");
+    let replayed = shell.run(&["rules", "replay", "--rules", directory]).await;
+    let text = output_text(&replayed);
+    assert!(
+        replayed.status.success() && text.contains("0 of 0 decisions would change"),
+        "{text}"
+    );
+    assert!(shell.fail(&["rules", "check", "/no/such"]).await.contains("/no/such"));
+}
+
+#[tokio::test]
+async fn do_not_contact_list_is_imported_and_exported() {
+    let shell = Shell::new(&[]);
+    let account = shell.bootstrap(&[]).await;
+    let org = account["orgId"].as_str().unwrap();
+    let table = shell.directory.path().join("list.csv");
+    std::fs::write(&table, "address,channel,reason\n+12125550188,sms,by letter\nnobody\n").unwrap();
+    let table = table.to_str().unwrap();
+    // The valid rows are added, and the exit code shows that others are left.
+    let imported = shell.fail(&["do-not-contact", "import", "--org", org, table]).await;
+    assert!(
+        imported.contains("1 added, 1 invalid") && imported.contains("row 2:"),
+        "{imported}"
+    );
+    let exported = output_text(&shell.run(&["do-not-contact", "export", "--org", org]).await);
+    assert!(exported.contains("+12125550188,sms,by letter,"), "{exported}");
+    let unknown = shell
+        .fail(&["do-not-contact", "import", "--org", "org_none", table])
+        .await;
+    assert!(unknown.contains("no organization with this id"), "{unknown}");
+}

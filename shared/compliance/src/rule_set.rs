@@ -8,10 +8,10 @@ use strum::IntoEnumIterator;
 
 use crate::rule::{Evaluator, Rule};
 
-/// The rules that the program comes with.
+/// The rules that the program comes with, in the order of the names, as `read` takes them: the version depends on it.
 const BUILT_IN: &[(&str, &str)] = &[
-    ("core.toml", include_str!("../../../deploy/rules/core.toml")),
     ("consent.toml", include_str!("../../../deploy/rules/consent.toml")),
+    ("core.toml", include_str!("../../../deploy/rules/core.toml")),
     (
         "quiet_hours.toml",
         include_str!("../../../deploy/rules/quiet_hours.toml"),
