@@ -25,7 +25,13 @@ const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","param
 const NO_CAPABILITIES: &str = r#""capabilities":{}"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// Part of the result of a failed tool call.
-const TOOL_ERROR: &str = r#""isError":true"#;
+pub const TOOL_ERROR: &str = r#""isError":true"#;
+
+/// Returns the number of the next call of this run.
+pub fn next() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Returns the arguments of message `n`, each with its own idempotency key.
 pub fn sms(n: u64) -> String {
@@ -93,14 +99,13 @@ impl Endpoint {
         tool: &'static str,
         args: &(impl Fn(u64) -> String + Sync),
     ) -> anyhow::Result<(u64, f64)> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let end = Instant::now() + load.duration;
         let callers = (0..load.connections).map(|_| async {
             let mut connection = Connection::open(self.address).await?;
             let session = self.initialize(&mut connection).await?;
             let mut calls = 0u64;
             while Instant::now() < end {
-                let args = args(NEXT.fetch_add(1, Ordering::Relaxed));
+                let args = args(next());
                 let body = call(tool, &args);
                 let response = connection.exchange(&self.post("/mcp", &session, &body)).await?;
                 let succeeded = response.status == 200
@@ -219,6 +224,7 @@ impl Endpoint {
     }
 }
 
-fn call(tool: &str, args: &str) -> String {
+/// Returns the JSON-RPC request of a tool call.
+pub fn call(tool: &str, args: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}","arguments":{args}}}}}"#)
 }

@@ -5,6 +5,7 @@ mod bare_mcp;
 mod calls;
 mod http_client;
 mod inbound;
+mod life;
 mod listener;
 mod load;
 mod mcp_client;
@@ -12,13 +13,15 @@ mod partitions;
 mod process;
 mod rmcp_client;
 mod servers;
+mod start;
+mod sweep;
 mod table;
 mod tenants;
 mod webhooks;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use tokio::process::Command;
 
 use load::Load;
@@ -41,10 +44,13 @@ pub struct Options {
     /// Number of earlier sends of the agent before the cost of a call is measured again.
     #[arg(long, default_value_t = 200_000)]
     history: u64,
-    /// Run only these parts: ping, embedded, servers, sessions, connect, start, tenants, webhooks, delivery, partitions, calls,
-    /// relays, soak. Default: all except relays and soak.
+    /// Run only these parts: ping, embedded, servers, sweep, life, sessions, connect, start, tenants, webhooks, delivery, partitions,
+    /// calls, relays, soak. Default: all except relays and soak.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Another build of the program, which the parts sweep and life measure in turns with this one.
+    #[arg(long)]
+    against: Option<PathBuf>,
     /// Duration of the soak, in seconds.
     #[arg(long, default_value = "600", value_parser = seconds)]
     soak: Duration,
@@ -94,6 +100,12 @@ impl Bench {
         self.options.only.iter().any(|only| only == part)
     }
 
+    /// Returns the programs to compare, each with the suffix of its results.
+    fn programs(&self) -> Vec<(&'static str, PathBuf)> {
+        let other = self.options.against.clone().map(|program| (" (--against)", program));
+        other.into_iter().chain([("", self.program.clone())]).collect()
+    }
+
     fn load(&self) -> Load {
         Load {
             connections: self.options.connections,
@@ -117,11 +129,17 @@ async fn measure(options: Options) -> anyhow::Result<()> {
     {
         outbound(&mut bench).await?;
     }
+    if bench.runs("sweep") {
+        sweep::run(&mut bench).await?;
+    }
+    if bench.runs("life") {
+        life::run(&mut bench).await?;
+    }
     if bench.runs("sessions") {
         sessions(&mut bench).await?;
     }
     if bench.runs("start") {
-        cold_start(&mut bench).await?;
+        start::cold(&mut bench).await?;
     }
     if bench.runs("tenants") {
         tenants::compare(&mut bench).await?;
@@ -289,26 +307,5 @@ async fn sessions(bench: &mut Bench) -> anyhow::Result<()> {
         40.0,
     );
     drop((warm, open));
-    Ok(())
-}
-
-async fn cold_start(bench: &mut Bench) -> anyhow::Result<()> {
-    let mut times = Vec::new();
-    for _ in 0..5 {
-        times.push(
-            process::cold_start(&bench.program)
-                .await
-                .context("cold start")?
-                .as_secs_f64()
-                * 1e3,
-        );
-    }
-    times.sort_by(f64::total_cmp);
-    bench.table.at_most(
-        "cold start to the first 200 of /health, SQLite (median of 5)",
-        times[2],
-        "ms",
-        100.0,
-    );
     Ok(())
 }

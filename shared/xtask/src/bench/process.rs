@@ -207,6 +207,24 @@ pub async fn embedded(program: &Path) -> anyhow::Result<Server> {
     Ok(server)
 }
 
+/// Starts all roles in one process, on SQLite, at the address that the carriers call: receipts arrive.
+pub async fn embedded_with_receipts(program: &Path) -> anyhow::Result<Server> {
+    let (simulator, directory, mut env) = embedded_parts(program).await?;
+    let port = free_port()?;
+    env.extend(pairs(&[
+        ("PORT", &port.to_string()),
+        ("WEBHOOK_BASE_URL", &format!("http://127.0.0.1:{port}")),
+    ]));
+    let mut server = server(program, "serve", env, Some(directory)).await?;
+    server.simulator = Some(simulator);
+    Ok(server)
+}
+
+/// Returns a port of the loopback interface that was free a moment ago.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
 /// Starts all roles in one process, on a database that `fill` extends before the start. Agents have no limits by default.
 pub async fn embedded_with(
     program: &Path,
@@ -266,6 +284,13 @@ pub async fn gateway(program: &Path, backends: &Backends) -> anyhow::Result<Serv
 /// Starts another service on the same backends.
 pub async fn service(program: &Path, role: &str, backends: &Backends) -> anyhow::Result<Process> {
     Process::serve(program, role, &shared(backends), None).await
+}
+
+/// Starts another service on the same backends, at this port.
+pub async fn service_on(program: &Path, role: &str, backends: &Backends, port: u16) -> anyhow::Result<Process> {
+    let mut env = shared(backends);
+    env.push(("PORT".into(), port.to_string()));
+    Process::serve(program, role, &env, None).await
 }
 
 fn shared(backends: &Backends) -> Vec<(String, String)> {
@@ -349,38 +374,6 @@ async fn raise_limits(address: SocketAddr, token: &str, agent: &str) -> anyhow::
         bail!("the limits could not be raised: {} {}", response.status, response.body);
     }
     Ok(())
-}
-
-/// Measures the time from the start of the process, with a new database, to the first 200 of `/health`.
-pub async fn cold_start(program: &Path) -> anyhow::Result<Duration> {
-    let directory = tempfile::tempdir()?;
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let started = Instant::now();
-    let _child = Command::new(program)
-        .arg("serve")
-        .env("DATA_DIR", directory.path())
-        .env("PORT", port.to_string())
-        .env("SIMULATOR_PORT", "0")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
-    let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    loop {
-        if let Ok(mut connection) = Connection::open(address).await
-            && connection
-                .exchange(request.as_bytes())
-                .await
-                .is_ok_and(|response| response.status == 200)
-        {
-            return Ok(started.elapsed());
-        }
-        if started.elapsed() > Duration::from_secs(10) {
-            bail!("no response within 10 s");
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -40,6 +40,16 @@ impl Table {
         );
     }
 
+    /// Adds a value without a target, with three decimals.
+    pub fn value(&mut self, name: &str, value: f64, unit: &str) {
+        self.row(name, format!("{value:.3} {unit}"), String::new(), String::new());
+    }
+
+    /// Adds several figures of one measurement.
+    pub fn figures(&mut self, name: &str, values: String, verdicts: String) {
+        self.row(name, values, String::new(), verdicts);
+    }
+
     fn row(&mut self, name: &str, value: String, ratio: String, verdict: String) {
         // A run is long: each result is printed at once.
         eprintln!("{name}: {value} {ratio} {verdict}");
