@@ -30,7 +30,8 @@ impl Destination {
         if begins_with(SATELLITE) {
             return Self::Satellite;
         }
-        if begins_with(PREMIUM) || is_premium_by_metadata(number) {
+        // In North America the prefixes say all that the metadata does, without its regular expressions.
+        if begins_with(PREMIUM) || (!digits.starts_with('1') && is_premium_by_metadata(number)) {
             return Self::Premium;
         }
         Self::Ordinary
@@ -47,6 +48,17 @@ mod tests {
 
     fn of(number: &str) -> Destination {
         Destination::of(&Address::Phone(number.to_owned()))
+    }
+
+    #[test]
+    fn prefixes_classify_north_america_as_the_metadata_does() {
+        for code in 200..1_000 {
+            for rest in ["2345678", "5550123", "9761234"] {
+                let number = format!("+1{code}{rest}");
+                let is_premium = of(&number) == Destination::Premium;
+                assert!(is_premium || !is_premium_by_metadata(&number), "{number}");
+            }
+        }
     }
 
     #[test]

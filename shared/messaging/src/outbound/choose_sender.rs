@@ -28,8 +28,13 @@ pub(super) async fn choose(
 ) -> Result<OwnedChannel, Failure> {
     let (channel, named) = (request.channel, request.sender.as_deref());
     let mode = profile.identity.unwrap_or(outbound.settings.identity);
-    let own: Vec<Candidate> = profile.senders(channel).map(candidate).collect();
-    let country = country_of_contact(channel, &request.to);
+    // The numbering plans are asked only where they can make a difference.
+    let has_choice = mode != IdentityMode::Dedicated || profile.senders(channel).nth(1).is_some();
+    let own: Vec<Candidate> = profile
+        .senders(channel)
+        .map(|owned| candidate(owned, has_choice))
+        .collect();
+    let country = has_choice.then(|| country_of_contact(channel, &request.to)).flatten();
     let is_own = named.is_none_or(|named| own.iter().any(|candidate| candidate.address == named));
     let is_usable = |candidate: &Candidate| !candidate.is_paused && candidate.may_send_to(country.as_deref());
     let has_usable = own.iter().any(is_usable);
@@ -92,20 +97,21 @@ fn is_in_us(to: &Address) -> bool {
 /// Returns the agent's own sender on a channel, the one with the address `named` if given. Fails with `NoChannelAssigned` or
 /// `ChannelUnavailable`.
 pub fn find_own_sender(profile: &Profile, channel: Channel, named: Option<&str>) -> Result<OwnedChannel, Failure> {
-    let own: Vec<Candidate> = profile.senders(channel).map(candidate).collect();
+    let own: Vec<Candidate> = profile.senders(channel).map(|owned| candidate(owned, false)).collect();
     let chosen = select_sender(&profile.agent.id, IdentityMode::Dedicated, &own, None, named);
     let (chosen, _) = chosen.map_err(|reason| refuse(profile, channel, reason))?;
     find_own(profile, channel, chosen)
 }
 
-fn candidate(owned: &OwnedChannel) -> Candidate {
+fn candidate(owned: &OwnedChannel, with_country: bool) -> Candidate {
     Candidate {
         id: owned.id.clone(),
         address: owned.address.clone(),
-        country: owned
-            .country
-            .clone()
-            .or_else(|| country_of_contact(owned.channel, &owned.address)),
+        country: match (&owned.country, with_country) {
+            (Some(country), _) => Some(country.clone()),
+            (None, true) => country_of_contact(owned.channel, &owned.address),
+            (None, false) => None,
+        },
         account: owned
             .account
             .as_ref()
