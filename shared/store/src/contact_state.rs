@@ -51,8 +51,8 @@ pub struct ContactState {
 #[derive(sqlx::FromRow)]
 struct ContactRow {
     suppression: Option<String>,
-    consent: Option<ConsentStatus>,
-    consent_kind: Option<String>,
+    /// The status, and the kind after a colon.
+    consent: Option<String>,
     marketing: Option<ConsentStatus>,
     last_inbound_at: Option<Timestamp>,
     recipient_agent: Option<String>,
@@ -60,18 +60,33 @@ struct ContactRow {
     conversation: Option<String>,
 }
 
-impl From<ContactRow> for ContactState {
-    fn from(row: ContactRow) -> Self {
-        Self {
+impl TryFrom<ContactRow> for ContactState {
+    type Error = StoreError;
+
+    fn try_from(row: ContactRow) -> Result<Self, StoreError> {
+        let consent = row.consent.as_deref();
+        let (status, kind) = match consent.and_then(|consent| consent.split_once(':')) {
+            Some((status, kind)) => (Some(status), Some(kind.to_owned())),
+            None => (consent, None),
+        };
+        let status = status.map(|status| {
+            status.parse().map_err(|_| StoreError::Corrupt {
+                table: "consents",
+                column: "status",
+                row: "of a contact".into(),
+                value: status.into(),
+            })
+        });
+        Ok(Self {
             suppression: row.suppression,
-            consent: row.consent,
-            consent_kind: row.consent_kind,
+            consent: status.transpose()?,
+            consent_kind: kind,
             marketing: row.marketing,
             last_inbound_at: row.last_inbound_at,
             recipient_agent: row.recipient_agent.map(AgentId::from),
             prior_request: row.prior_request.map(MessageId::from),
             conversation: row.conversation,
-        }
+        })
     }
 }
 
@@ -93,14 +108,10 @@ const FIND: Sql = Sql {
     postgres: "SELECT
             (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address IN (i.address, i.contact)
                 AND s.channel IN ('*', i.channel) ORDER BY s.channel LIMIT 1) AS suppression,
-            (SELECT status FROM consents c WHERE c.org_id = i.org_id AND c.address IN (i.address, i.contact)
+            (SELECT status || coalesce(':' || consent_kind, '') FROM consents c WHERE c.org_id = i.org_id AND c.address IN (i.address, i.contact)
                 AND (c.channel = i.channel OR (i.channel IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
-            (SELECT consent_kind FROM consents c WHERE c.org_id = i.org_id AND c.address IN (i.address, i.contact)
-                AND (c.channel = i.channel OR (i.channel IN ('sms', 'whatsapp', 'voice')
-                    AND c.channel IN ('sms', 'whatsapp', 'voice')))
-                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent_kind,
             (SELECT status FROM consents c WHERE i.channel = 'whatsapp' AND c.org_id = i.org_id
                 AND c.address IN (i.address, i.contact) AND c.channel = 'marketing'
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS marketing,
@@ -115,33 +126,30 @@ const FIND: Sql = Sql {
             contact TEXT, idempotency_key TEXT)) WITH ORDINALITY
             AS i (org_id, address, channel, channel_id, agent_id, contact, key, n)
         ORDER BY i.n",
-    sqlite: "SELECT
-            (SELECT reason FROM suppressions s WHERE s.org_id = i.value ->> 'org_id'
-                AND s.address IN (i.value ->> 'address', i.value ->> 'contact') AND s.channel IN ('*', i.value ->> 'channel')
-                ORDER BY s.channel LIMIT 1) AS suppression,
-            (SELECT status FROM consents c WHERE c.org_id = i.value ->> 'org_id'
-                AND c.address IN (i.value ->> 'address', i.value ->> 'contact')
-                AND (c.channel = i.value ->> 'channel' OR (i.value ->> 'channel' IN ('sms', 'whatsapp', 'voice')
+    sqlite: "WITH item AS MATERIALIZED (
+            SELECT key AS n, value ->> 'org_id' AS org_id, value ->> 'address' AS address, value ->> 'channel' AS channel,
+                value ->> 'channel_id' AS channel_id, value ->> 'agent_id' AS agent_id, value ->> 'contact' AS contact,
+                value ->> 'idempotency_key' AS key
+            FROM jsonb_each($1)
+        ) SELECT
+            (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address IN (i.address, i.contact)
+                AND s.channel IN ('*', i.channel) ORDER BY s.channel LIMIT 1) AS suppression,
+            (SELECT status || coalesce(':' || consent_kind, '') FROM consents c WHERE c.org_id = i.org_id
+                AND c.address IN (i.address, i.contact)
+                AND (c.channel = i.channel OR (i.channel IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
-            (SELECT consent_kind FROM consents c WHERE c.org_id = i.value ->> 'org_id'
-                AND c.address IN (i.value ->> 'address', i.value ->> 'contact')
-                AND (c.channel = i.value ->> 'channel' OR (i.value ->> 'channel' IN ('sms', 'whatsapp', 'voice')
-                    AND c.channel IN ('sms', 'whatsapp', 'voice')))
-                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent_kind,
-            (SELECT status FROM consents c WHERE i.value ->> 'channel' = 'whatsapp' AND c.org_id = i.value ->> 'org_id'
-                AND c.address IN (i.value ->> 'address', i.value ->> 'contact') AND c.channel = 'marketing'
+            (SELECT status FROM consents c WHERE i.channel = 'whatsapp' AND c.org_id = i.org_id
+                AND c.address IN (i.address, i.contact) AND c.channel = 'marketing'
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS marketing,
-            (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.value ->> 'channel_id'
-                AND w.address IN (i.value ->> 'address', i.value ->> 'contact')) AS last_inbound_at,
-            (SELECT k.agent_id FROM channels k WHERE k.channel = i.value ->> 'channel'
-                AND k.address = i.value ->> 'address' AND k.org_id = i.value ->> 'org_id'
-                AND k.released_at IS NULL) AS recipient_agent,
-            (SELECT id FROM messages m WHERE m.agent_id = i.value ->> 'agent_id'
-                AND m.idempotency_key = i.value ->> 'idempotency_key') AS prior_request,
-            (SELECT MAX(conversation_id) FROM conversation_contacts o WHERE o.agent_id = i.value ->> 'agent_id'
-                AND o.contact = i.value ->> 'contact') AS conversation
-        FROM jsonb_each($1) AS i ORDER BY i.key",
+            (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.channel_id
+                AND w.address IN (i.address, i.contact)) AS last_inbound_at,
+            (SELECT k.agent_id FROM channels k WHERE k.channel = i.channel AND k.address = i.address
+                AND k.org_id = i.org_id AND k.released_at IS NULL) AS recipient_agent,
+            (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request,
+            (SELECT MAX(conversation_id) FROM conversation_contacts o WHERE o.agent_id = i.agent_id
+                AND o.contact = i.contact) AS conversation
+        FROM item AS i ORDER BY i.n",
 };
 
 pub(crate) async fn find_in_postgres(
@@ -152,7 +160,7 @@ pub(crate) async fn find_in_postgres(
         .bind(Json(&*queries))
         .fetch_all(&db)
         .await?;
-    Ok(rows.into_iter().map(ContactState::from).collect())
+    rows.into_iter().map(ContactState::try_from).collect()
 }
 
 pub(crate) async fn find_in_sqlite(
@@ -160,5 +168,5 @@ pub(crate) async fn find_in_sqlite(
     queries: Arc<[ContactQuery]>,
 ) -> Result<Vec<ContactState>, StoreError> {
     let rows: Vec<ContactRow> = sqlx::query_as(FIND.sqlite).bind(Json(&*queries)).fetch_all(&db).await?;
-    Ok(rows.into_iter().map(ContactState::from).collect())
+    rows.into_iter().map(ContactState::try_from).collect()
 }
