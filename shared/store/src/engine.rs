@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
+use crate::sqlite::Checkpointer;
+
 /// The longest time for one call of the store. Longer than `ACQUIRE_TIMEOUT`, shorter than the timeout of any client.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// A statement in the dialect of each engine, where one text cannot serve both. Parameters have the same meaning in both.
@@ -20,6 +22,7 @@ pub(crate) enum Engine {
     Sqlite {
         read: SqlitePool,
         write: SqlitePool,
+        checkpointer: Checkpointer,
     },
 }
 

@@ -75,6 +75,7 @@ mod sender_release;
 mod senders;
 mod sends;
 mod service_charges;
+mod sqlite;
 mod store;
 mod suppressions;
 mod tasks;

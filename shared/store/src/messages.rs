@@ -258,10 +258,16 @@ impl Store {
         })?)
     }
 
-    /// Lists the attempts of a message in order.
+    /// Lists the attempts of a message in order. That of a message from before migration 0062 has a row in `attempts`.
     pub async fn list_attempts(&self, message: &MessageId) -> Result<Vec<Attempt>, StoreError> {
-        const SQL: &str = "SELECT number, replica, started_at, finished_at, outcome, detail FROM attempts
-            WHERE message_id = $1 ORDER BY number";
+        const SQL: &str =
+            "SELECT attempts AS number, replica, created_at AS started_at, settled_at AS finished_at, outcome,
+                failure_detail AS detail
+            FROM messages WHERE id = $1 AND replica IS NOT NULL
+            UNION ALL SELECT a.number, a.replica, a.started_at, coalesce(a.finished_at, m.settled_at),
+                coalesce(a.outcome, m.outcome), coalesce(a.detail, m.failure_detail)
+            FROM messages m JOIN attempts a ON a.message_id = m.id WHERE m.id = $1 AND m.replica IS NULL
+            ORDER BY number";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(message.as_str())
             .fetch_all(db)

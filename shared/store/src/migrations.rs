@@ -100,6 +100,7 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(59, "0059_messages_of_org"),
     per_engine!(60, "0060_calls_of_org"),
     portable!(61, "0061_alerts"),
+    portable!(62, "0062_attempts_in_messages"),
 ];
 
 impl Step {

@@ -1,11 +1,10 @@
 //! The handle of the database: connection, migrations and pools.
 
-use std::{path::Path, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use sqlx::{
     ConnectOptions, Connection, Executor, PgPool, Row, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio_util::task::TaskTracker;
 
@@ -14,21 +13,20 @@ use crate::{
     engine::{Engine, Sql, Tx, on_reader, with_timeout},
     migrations, postgres_migrations,
     recent_changes::RecentChanges,
-    sends::{batchers::Batchers, sqlite::TEMP_TABLES},
+    sends::batchers::Batchers,
+    sqlite,
 };
 
 /// The longest wait for a connection before the database counts as unavailable.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Statements that a connection keeps prepared: more than the store has.
+pub(crate) const STATEMENT_CACHE: usize = 1_024;
 /// Settings of every connection to Postgres.
 /// - Postgres cancels a statement that runs longer than 5 s, so that a stuck statement does not occupy the pool.
 /// - Every statement reads a few rows by an index. Postgres caches plans: a plan made while a table is small, or before its
 ///   statistics exist, would still scan the whole table after it has grown.
 /// - With sequential scans off, the cost estimate of a statement that needs one is high enough to trigger JIT compilation.
 const POSTGRES_SETTINGS: &str = "SET statement_timeout = 5000; SET enable_seqscan = off; SET jit = off";
-/// A negative number is a size in KiB for SQLite.
-const SQLITE_CACHE: &str = "-16384";
-/// Pages of 4 KiB. SQLite copies the write-ahead log into the database file once the log has this size.
-const SQLITE_CHECKPOINT: &str = "4000";
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
@@ -39,11 +37,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects to `sqlite:<path>` (created if missing, with its directory) or `postgres://…`. The tasks for group commit run
-    /// in `tasks` and end when the last clone of the store is dropped.
+    /// Connects to `sqlite:<path>` (created if missing, with its directory) or `postgres://…`. The tasks for group commit
+    /// and the checkpoints of SQLite run in `tasks`, and end when the last clone of the store is dropped.
     pub async fn connect(url: &str, max_connections: u32, tasks: &TaskTracker) -> Result<Self, StoreError> {
         let engine = if let Some(path) = url.strip_prefix("sqlite:") {
-            connect_sqlite(path, max_connections).await?
+            sqlite::connect(path, max_connections, tasks).await?
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             connect_postgres(url, max_connections).await?
         } else {
@@ -147,7 +145,12 @@ impl Store {
     pub async fn close(&self) {
         match &self.engine {
             Engine::Postgres(pool) => pool.close().await,
-            Engine::Sqlite { read, write } => {
+            Engine::Sqlite {
+                read,
+                write,
+                checkpointer,
+            } => {
+                checkpointer.stop().await;
                 read.close().await;
                 write.close().await;
             }
@@ -159,6 +162,7 @@ async fn connect_postgres(url: &str, max_connections: u32) -> Result<Engine, Sto
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| StoreError::Config("DATABASE_URL is not a valid postgres:// address".into()))?
         .application_name("butt-dial")
+        .statement_cache_capacity(STATEMENT_CACHE)
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
@@ -196,49 +200,4 @@ async fn reject_shared_sessions(pool: &PgPool, options: &PgConnectOptions) -> Re
         ));
     }
     Ok(())
-}
-
-async fn connect_sqlite(path: &str, max_connections: u32) -> Result<Engine, StoreError> {
-    let path = path.trim_start_matches("//");
-    create_private_file(Path::new(path))
-        .map_err(|error| StoreError::Config(format!("{path} cannot be created ({error}); check DATA_DIR")))?;
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .foreign_keys(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // In WAL mode, NORMAL survives a killed process. A power failure may lose the last commits.
-        .synchronous(SqliteSynchronous::Normal)
-        // The default, a file, costs each statement that may have to roll back a new temporary file.
-        .pragma("temp_store", "memory")
-        .pragma("cache_size", SQLITE_CACHE)
-        .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT)
-        .busy_timeout(Duration::from_secs(5))
-        .disable_statement_logging();
-    let write = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|connection, _| Box::pin(async { connection.execute(TEMP_TABLES).await.map(drop) }))
-        .connect_with(options.clone())
-        .await?;
-    let read = SqlitePoolOptions::new()
-        .max_connections(max_connections.clamp(1, 4))
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_with(options.read_only(true))
-        .await?;
-    Ok(Engine::Sqlite { read, write })
-}
-
-/// Creates the file, readable by its owner only: it holds messages and addresses. The write-ahead log inherits its mode.
-fn create_private_file(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        std::fs::create_dir_all(directory)?;
-    }
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
 }

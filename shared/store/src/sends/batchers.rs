@@ -45,7 +45,7 @@ impl Batchers {
                     },
                 }
             }
-            Engine::Sqlite { read, write } => {
+            Engine::Sqlite { read, write, .. } => {
                 let (read, write) = (read.clone(), write.clone());
                 Self {
                     contact: Batcher::start(tasks, move |queries| {

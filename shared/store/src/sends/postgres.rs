@@ -55,15 +55,12 @@ const ACCEPT: &str = "WITH item AS MATERIALIZED (
 ), accepted AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
         content, fallback, status, verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
-        reply_msg_id, task_id, attempts, check_at, created_at, updated_at)
+        reply_msg_id, task_id, attempts, replica, check_at, created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
         decode(content, 'hex'), decode(fallback, 'hex'), 'sending', verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id,
-        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, 1, check_at, at, at
+        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, 1, replica, check_at, at, at
     FROM item WHERE id NOT IN (SELECT id FROM omitted) ORDER BY agent_id, idempotency_key
     ON CONFLICT DO NOTHING RETURNING id
-), attempted AS (
-    INSERT INTO attempts (message_id, number, replica, started_at)
-    SELECT id, 1, replica, at FROM item JOIN accepted USING (id)
 ), needed AS (
     SELECT scope, period, SUM(estimate)::BIGINT AS held, MIN(cap) AS cap, MIN(task_org) AS task_org FROM need JOIN accepted USING (id)
     GROUP BY scope, period ORDER BY scope, period
@@ -90,11 +87,11 @@ const SETTLE: &str = "WITH item AS (
 ), settled AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, verdict, carrier,
         estimate, day, attempts, created_at, idempotency_key, status, carrier_id, carrier_status, segments, cost, failure,
-        failure_detail, check_at, updated_at)
+        failure_detail, outcome, check_at, updated_at, settled_at)
     SELECT m.id, m.org_id, m.agent_id, m.channel, m.sender, m.recipient, m.request_hash, m.body_hash, m.verdict, m.carrier,
         m.estimate, m.day, m.attempts, m.created_at,
         CASE WHEN i.frees_key = 1 THEN m.idempotency_key || ' ' || m.id ELSE m.idempotency_key END,
-        i.status, i.carrier_id, i.carrier_status, i.segments, i.cost, i.failure, i.detail, i.check_at, i.at
+        i.status, i.carrier_id, i.carrier_status, i.segments, i.cost, i.failure, i.detail, i.outcome, i.check_at, i.at, i.at
     FROM item i CROSS JOIN LATERAL (
         SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, verdict, carrier, estimate, day,
             attempts, created_at, idempotency_key
@@ -104,21 +101,15 @@ const SETTLE: &str = "WITH item AS (
         segments = excluded.segments,
         cost = CASE WHEN excluded.status <> 'unknown'
             THEN coalesce(messages.price, excluded.cost + messages.extended, messages.estimate) END,
-        failure = excluded.failure, failure_detail = excluded.failure_detail, updated_at = excluded.updated_at,
+        failure = excluded.failure, failure_detail = excluded.failure_detail, outcome = excluded.outcome,
+        settled_at = excluded.settled_at, updated_at = excluded.updated_at,
         check_at = CASE WHEN excluded.status = 'unknown' AND messages.carrier_id IS NOT NULL THEN excluded.updated_at
             ELSE excluded.check_at END,
         content = CASE WHEN excluded.status = 'unknown' THEN messages.content END,
         fallback = CASE WHEN excluded.status IN ('accepted', 'unknown') THEN messages.fallback END,
         idempotency_key = excluded.idempotency_key
     WHERE messages.status IN ('sending', 'unknown')
-    RETURNING id, org_id, agent_id, channel, day, estimate, cost, attempts, status, budget_id, task_id
-), attempted AS (
-    INSERT INTO attempts (message_id, number, replica, started_at, finished_at, outcome, detail)
-    SELECT a.message_id, a.number, a.replica, a.started_at, i.at, i.outcome, i.detail
-    FROM settled s JOIN item i USING (id) CROSS JOIN LATERAL
-        (SELECT message_id, number, replica, started_at FROM attempts WHERE message_id = s.id AND number = s.attempts LIMIT 1) a
-    ON CONFLICT (message_id, number) DO UPDATE
-    SET finished_at = excluded.finished_at, outcome = excluded.outcome, detail = excluded.detail
+    RETURNING id, org_id, agent_id, channel, day, estimate, cost, status, budget_id, task_id
 ), released AS (
     INSERT INTO spend (scope, period, held, settled, cap)
     SELECT scope, period, -SUM(estimate)::BIGINT, SUM(cost)::BIGINT, NULL FROM settled

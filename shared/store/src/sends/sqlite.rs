@@ -3,12 +3,15 @@
 //! the thread that runs SQLite costs more than most statements. `jsonb_each` (SQLite 3.51, bundled) reads the rows once, into
 //! a temporary table of the connection; `json_each` would write each row as text and parse it again for every field.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock},
+};
 
-use sqlx::{SqliteConnection, SqlitePool, types::Json};
+use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection, types::Json};
 
 use super::{
-    AcceptedSend, Decision, SettledSend, Write, Written, decisions, ensure_distinct,
+    Decision, SettledSend, Write, Written, decisions, ensure_distinct,
     rows::{AcceptRow, SettleRow},
     split,
 };
@@ -21,9 +24,9 @@ pub(crate) const TEMP_TABLES: &str = "
         content, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
         budget_id, budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
-        check_at, org_id, agent_id, channel, day, estimate, attempts, cost, budget_id, task_id)";
+        check_at, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id)";
 
-/// `accepting` holds the new messages: not those with a stored id or with a used idempotency key. `omission` says why one is
+/// Reads the items of `$2`. `accepting` holds the new messages: not those with a stored id or with a used idempotency key. `omission` says why one is
 /// left out; `crowded` compares with the items before it.
 const ACCEPT: &str = "DELETE FROM accepting;
 INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content,
@@ -39,7 +42,7 @@ INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact
         value ->> 'reply_msg_id', value ->> 'task_id', 'task:' || (value ->> 'org_id') || '/' || (value ->> 'task_id'),
         (SELECT max_spend FROM limits l WHERE l.scope = 'task:' || (value ->> 'org_id') || '/' || (value ->> 'task_id')),
         value ->> 'replica', value ->> 'at', value ->> 'check_at'
-    FROM jsonb_each($1) WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = value ->> 'id');
+    FROM jsonb_each($2) WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = value ->> 'id');
 UPDATE accepting SET omission = 'opted_out' WHERE contact IS NOT NULL
     AND (SELECT status FROM consents c WHERE c.org_id = accepting.org_id
         AND c.address IN (accepting.recipient, accepting.contact)
@@ -79,14 +82,12 @@ UPDATE accepting SET omission = 'crowded' WHERE rowid IN (
     ) WHERE total > cap);
 INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
         fallback, status, verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
-        reply_msg_id, task_id, attempts, check_at, created_at, updated_at)
+        reply_msg_id, task_id, attempts, replica, check_at, created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
         fallback, 'sending', verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
-        reply_msg_id, task_id, 1, check_at, at, at
+        reply_msg_id, task_id, 1, replica, check_at, at, at
     FROM accepting WHERE omission IS NULL ON CONFLICT DO NOTHING;
 DELETE FROM accepting WHERE omission IS NULL AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = accepting.id);
-INSERT INTO attempts (message_id, number, replica, started_at) SELECT id, 1, replica, at FROM accepting
-    WHERE omission IS NULL;
 INSERT INTO spend (scope, period, held, settled, cap, task_org_id)
     SELECT scope, period, SUM(estimate), 0, MIN(cap), MIN(task_org) FROM (
         SELECT 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap, omission, NULL AS task_org
@@ -105,26 +106,24 @@ const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status F
     ON m.id = i.value ->> 'id'
         OR (m.agent_id = i.value ->> 'agent_id' AND m.idempotency_key = i.value ->> 'idempotency_key')";
 
-/// `settling` holds the messages that are not settled yet, with their cost.
+/// Reads the items of `$1`. `settling` holds the messages that are not settled yet, with their cost.
 const SETTLE: &str = "DELETE FROM settling;
 INSERT INTO settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure, check_at,
-        org_id, agent_id, channel, day, estimate, attempts, cost, budget_id, task_id)
+        org_id, agent_id, channel, day, estimate, cost, budget_id, task_id)
     SELECT m.id, value ->> 'status', value ->> 'outcome', value ->> 'detail', value ->> 'at', value ->> 'frees_key',
         value ->> 'carrier_id', value ->> 'carrier_status', value ->> 'segments', value ->> 'failure',
         CASE WHEN value ->> 'final' = 0 AND m.carrier_id IS NOT NULL THEN value ->> 'at' ELSE value ->> 'check_at' END,
-        m.org_id, m.agent_id, m.channel, m.day, m.estimate, m.attempts,
+        m.org_id, m.agent_id, m.channel, m.day, m.estimate,
         CASE WHEN value ->> 'final' = 1 THEN coalesce(m.price, (value ->> 'cost') + m.extended, m.estimate) END,
         m.budget_id, m.task_id
     FROM jsonb_each($1) CROSS JOIN messages m ON m.id = value ->> 'id' WHERE m.status IN ('sending', 'unknown');
 UPDATE messages SET status = s.status, carrier_id = coalesce(s.carrier_id, messages.carrier_id),
         carrier_status = s.carrier_status, segments = s.segments, cost = s.cost, failure = s.failure,
-        failure_detail = s.detail, check_at = s.check_at, updated_at = s.at,
+        failure_detail = s.detail, outcome = s.outcome, settled_at = s.at, check_at = s.check_at, updated_at = s.at,
         content = CASE WHEN s.status = 'unknown' THEN content END,
         fallback = CASE WHEN s.status IN ('accepted', 'unknown') THEN fallback END,
         idempotency_key = CASE WHEN s.frees_key = 1 THEN idempotency_key || ' ' || messages.id ELSE idempotency_key END
     FROM settling s WHERE messages.id = s.id;
-UPDATE attempts SET finished_at = s.at, outcome = s.outcome, detail = s.detail
-    FROM settling s WHERE attempts.message_id = s.id AND attempts.number = s.attempts;
 INSERT INTO spend (scope, period, held, settled, cap)
     SELECT scope, period, -SUM(estimate), SUM(cost), NULL FROM (
         SELECT 'agt:' || agent_id AS scope, day AS period, estimate, cost, status FROM settling
@@ -144,7 +143,34 @@ INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
         cost = usage.cost + excluded.cost;
 SELECT json_group_array(id) FROM settling";
 
-/// Settles first: the released money or idempotency key may be needed by an accept of the same batch.
+/// The statements of a transaction, sent as one: each round trip to the thread that runs SQLite costs more than most statements.
+struct Transactions {
+    settle: Arc<str>,
+    accept: Arc<str>,
+    /// Settles first: the released money or idempotency key may be needed by an accept of the same batch.
+    both: Arc<str>,
+}
+
+static TRANSACTIONS: LazyLock<Transactions> = LazyLock::new(|| {
+    let transaction = |statements: &str| format!("BEGIN IMMEDIATE;\n{statements};\nCOMMIT").into();
+    Transactions {
+        settle: transaction(SETTLE),
+        accept: transaction(ACCEPT),
+        both: transaction(&format!("{SETTLE};\n{ACCEPT}")),
+    }
+});
+
+/// The connection of a transaction that has not ended. Dropped, it is closed, and SQLite rolls back.
+struct Unfinished(Option<PoolConnection<Sqlite>>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
+}
+
 pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Written>, StoreError> {
     let accepts = items.iter().filter_map(|item| match item {
         Write::Accept(send) => Some(send.clone()),
@@ -155,31 +181,47 @@ pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Wri
         Write::Accept(_) => None,
     });
     let (accepts, settles): (Vec<_>, Vec<_>) = (accepts.collect(), settles.collect());
-    let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
-    let settled = settle(&mut tx, &settles).await?;
-    let mut accepted = accept(&mut tx, &accepts).await?.into_iter();
-    tx.commit().await?;
+    ensure_distinct(settles.iter().copied())?;
+    let settling = Json(settles.iter().copied().map(SettleRow::from).collect::<Vec<_>>());
+    let accepting = Json(accepts.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
+    let statements = match (settles.is_empty(), accepts.is_empty()) {
+        (false, true) => &TRANSACTIONS.settle,
+        (true, false) => &TRANSACTIONS.accept,
+        _ => &TRANSACTIONS.both,
+    };
+    let query = sqlx::query(AssertSqlSafe(statements.clone()))
+        .bind(&settling)
+        .bind(&accepting);
+    let mut connection = Unfinished(Some(db.acquire().await?));
+    let Some(open) = &mut connection.0 else {
+        return Err(no_result());
+    };
+    let mut rows = query.fetch_all(&mut **open).await?.into_iter();
+    drop(connection.0.take());
+    let mut next = || rows.next().ok_or_else(no_result);
+    let settled: HashSet<String> = match settles.is_empty() {
+        true => HashSet::new(),
+        false => next()?.try_get::<Json<HashSet<String>>, _>(0)?.0,
+    };
+    let decided: Vec<(String, Option<String>)> = match accepts.is_empty() {
+        true => Vec::new(),
+        false => next()?.try_get::<Json<_>, _>(0)?.0,
+    };
+    let (accepted, omitted) = split(&decided);
+    let prior = match accepted.len() == accepts.len() {
+        true => Vec::new(),
+        false => sqlx::query_as(FIND_PRIOR).bind(&accepting).fetch_all(&db).await?,
+    };
+    let mut decided = decisions(&accepts, &accepted, &omitted, &prior).into_iter();
     let result = |item: &Write| match item {
-        Write::Accept(_) => Written::Accepted(accepted.next().unwrap_or(Decision::Undecided)),
+        Write::Accept(_) => Written::Accepted(decided.next().unwrap_or(Decision::Undecided)),
         Write::Settle(item) => Written::Settled(settled.contains(item.id.as_str())),
     };
     Ok(items.iter().map(result).collect())
 }
 
-async fn accept(db: &mut SqliteConnection, items: &[Arc<AcceptedSend>]) -> Result<Vec<Decision>, StoreError> {
-    if items.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = Json(items.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
-    let Json(decided): Json<Vec<(String, Option<String>)>> =
-        sqlx::query_scalar(ACCEPT).bind(&rows).fetch_one(&mut *db).await?;
-    let (accepted, omitted) = split(&decided);
-    let prior = if accepted.len() == items.len() {
-        Vec::new()
-    } else {
-        sqlx::query_as(FIND_PRIOR).bind(&rows).fetch_all(db).await?
-    };
-    Ok(decisions(items, &accepted, &omitted, &prior))
+fn no_result() -> StoreError {
+    StoreError::Shared("a statement returned no result".into())
 }
 
 /// Returns the ids of the messages that were not settled before.

@@ -130,12 +130,11 @@ impl Database {
         }
     }
 
-    /// Reads every message, attempt, spend and usage row as text, to compare before and after.
+    /// Reads every message, spend and usage row as text, to compare before and after.
     pub async fn ledger(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for sql in [
             "SELECT 'message ' || id || ' ' || idempotency_key || ' ' || status FROM messages ORDER BY id",
-            "SELECT 'attempt ' || message_id || ' ' || number FROM attempts ORDER BY message_id, number",
             "SELECT 'spend ' || scope || ' ' || period || ' ' || held || ' ' || settled FROM spend ORDER BY scope, period",
             "SELECT 'usage ' || agent_id || ' ' || day || ' ' || channel || ' ' || messages || ' ' || cost FROM usage
                 ORDER BY agent_id, day, channel",

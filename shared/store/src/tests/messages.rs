@@ -110,8 +110,13 @@ both_engines! {
             detail: Some("21211".into()),
             ..open
         };
-        assert_eq!(db.list_attempts(&send.id).await.unwrap(), [finished]);
+        assert_eq!(db.list_attempts(&send.id).await.unwrap(), std::slice::from_ref(&finished));
         assert_eq!(db.list_attempts(&MessageId::generate()).await.unwrap(), []);
+        // An earlier release accepted the message, and this one settles it.
+        db.execute("UPDATE messages SET replica = NULL").await;
+        db.execute("INSERT INTO attempts (message_id, number, replica, started_at) SELECT id, 1, 'replica1', created_at FROM messages")
+            .await;
+        assert_eq!(db.list_attempts(&send.id).await.unwrap(), [finished]);
         let message = db.find_message(&send.id).await.unwrap().unwrap();
         assert_eq!(message.failure.as_deref(), Some("carrier_refused"));
         assert_eq!(message.failure_detail.as_deref(), Some("21211"));

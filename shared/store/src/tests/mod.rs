@@ -50,6 +50,7 @@ mod scheduled;
 mod sender_orders;
 mod senders;
 mod sends;
+mod sqlite;
 mod suppressions;
 mod tokens;
 mod trust_sessions;

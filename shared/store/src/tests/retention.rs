@@ -38,6 +38,9 @@ both_engines! {
             super::scheduled::schedule(db, &agent, key, morning()).await.unwrap();
         }
         db.execute("UPDATE scheduled_sends SET state = 'sent', request = NULL WHERE idempotency_key = 'one'").await;
+        // Of an earlier release.
+        db.execute("INSERT INTO attempts (message_id, number, replica, started_at) SELECT id, 1, 'r', created_at FROM messages")
+            .await;
         db.execute("DELETE FROM audit").await;
         let entry = AuditEntry::new(None, "system", "a.b", "t", morning());
         db.append_audit(&entry).await.unwrap();

@@ -175,6 +175,5 @@ both_engines! {
             assert!(held + spent <= 4 * ESTIMATE);
         }
         assert_eq!(db.count("SELECT COUNT(*) FROM messages").await, 10);
-        assert_eq!(db.count("SELECT COUNT(*) FROM attempts").await, 10);
     }
 }
