@@ -124,6 +124,36 @@ profiles! {
 }
 
 profiles! {
+    async fn marketing_mail_has_address_and_link_in_its_footer(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let offer = |key: &str| {
+            let fields = json!({ "html": "<b>Offer</b>", "purpose": "marketing", "idempotencyKey": key });
+            agent.send(with(email(ANN, "Offer"), fields))
+        };
+        let refused = offer("a").await.unwrap_err();
+        assert_eq!((&refused["code"], &refused["rule"]), (&json!("POSTAL_ADDRESS_REQUIRED"), &json!("marketing-postal-address")));
+        let choose = async |token: &str, choices: Value| {
+            let request = cluster.gateways.request(reqwest::Method::PUT, "/api/v1/compliance-choices");
+            request.json(&choices).bearer_auth(token).reply().await
+        };
+        let team = &cluster.account.team_token;
+        let address = json!({ "postalAddress": "Acme & Co\n1 Main St" });
+        assert_eq!(choose(&cluster.account.token, address.clone()).await.status, 403);
+        assert_eq!(choose(team, json!({ "postalAddress": "x".repeat(301) })).await.status, 400);
+        let chosen = choose(team, address).await.expect(200);
+        assert_eq!(chosen["outsideHours"], "schedule");
+        // Profiles are cached for less than a second.
+        let sent = eventually("the address is known", async || offer("b").await.ok()).await;
+        let arrived = cluster.expect_arrival(&sent).await;
+        let html = arrived.html.clone().unwrap();
+        assert!(html.contains("Acme &amp; Co<br>1 Main St<br><a href="), "{html}");
+        assert!(arrived.body.contains("Offer\n\n-- \nAcme & Co\n1 Main St\nUnsubscribe: "), "{}", arrived.body);
+        let plain = cluster.expect_arrival(&agent.send(email(ANN, "Your invoice")).await.unwrap()).await;
+        assert_eq!(plain.body, "Your invoice");
+    }
+}
+
+profiles! {
     async fn words_of_a_mail_unsubscribe(cluster: &Cluster) {
         let agent = cluster.rest().await;
         let texts = [

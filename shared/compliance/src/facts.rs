@@ -53,6 +53,13 @@ pub struct Facts {
     /// A person has approved the message.
     #[serde(default)]
     pub is_approved: bool,
+    /// The organization has set its postal address. Records from before this fact count as such.
+    #[serde(default = "has")]
+    pub has_postal_address: bool,
+}
+
+fn has() -> bool {
+    true
 }
 
 /// The kind of a recipient's address.
@@ -82,6 +89,8 @@ pub struct Subject<'a> {
     pub marketing_sent: u32,
     /// A person has approved the message.
     pub is_approved: bool,
+    /// The organization has set its postal address.
+    pub has_postal_address: bool,
 }
 
 impl Facts {
@@ -116,6 +125,7 @@ impl Facts {
             last_inbound_at: contact.last_inbound_at,
             marketing_sent: subject.marketing_sent,
             is_approved: subject.is_approved,
+            has_postal_address: subject.has_postal_address,
         }
     }
 

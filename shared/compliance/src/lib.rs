@@ -5,6 +5,7 @@
 //! history is replayed against other rules. The content is checked apart, because only its cost grows with the text.
 //! [`Compliance`] applies decisions for agents: it counts verdicts and turns a block into the refusal that the agent receives.
 
+mod choices;
 mod consents;
 mod decision;
 mod do_not_contact;
@@ -25,6 +26,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use butt_dial_store::{ConsentStatus, Refusal};
+pub use choices::{Choices, ComplianceChoices};
 pub use consents::{CONSENT_KINDS, ConsentState, Consents, NewConsent};
 pub use decision::{Decision, Finding, Verdict, decide};
 pub use do_not_contact::{DoNotContact, Import, InvalidRow, NewEntry};

@@ -40,6 +40,7 @@ pub enum Evaluator {
     ConsentRequired,
     QuietHours,
     Frequency,
+    PostalAddress,
     /// Fires on every message that the rule applies to.
     Always,
 }
@@ -63,6 +64,7 @@ impl Evaluator {
             Self::ConsentRequired => rules::consent_required::evaluate,
             Self::QuietHours => rules::quiet_hours::evaluate,
             Self::Frequency => rules::frequency::evaluate,
+            Self::PostalAddress => rules::postal_address::evaluate,
             Self::Always => rules::always::evaluate,
         }
     }

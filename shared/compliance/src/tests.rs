@@ -15,6 +15,7 @@ struct Case {
     undeclared: SendPurpose,
     marketing_sent: u32,
     is_approved: bool,
+    has_postal_address: bool,
     at: Timestamp,
     simulated_world: bool,
 }
@@ -30,6 +31,7 @@ impl Case {
             undeclared: SendPurpose::Undeclared,
             marketing_sent: 0,
             is_approved: false,
+            has_postal_address: false,
             at: utc(NOON_IN_NEW_YORK),
             simulated_world: false,
         }
@@ -63,6 +65,7 @@ impl Case {
             at: self.at,
             marketing_sent: self.marketing_sent,
             is_approved: self.is_approved,
+            has_postal_address: self.has_postal_address,
         };
         Facts::collect(&subject, &settings)
     }
@@ -370,6 +373,22 @@ fn filters_html_and_template_values() {
         variables,
     });
     assert!(rules::content::evaluate(&content).is_some());
+}
+
+#[test]
+fn marketing_mail_needs_a_postal_address() {
+    let mut case = Case::marketing(Channel::Email, "ann@example.com");
+    assert_eq!(case.rule(), "marketing-postal-address");
+    case.has_postal_address = true;
+    assert_eq!(case.rule(), "none");
+    case.has_postal_address = false;
+    case.purpose = Some(SendPurpose::Transactional);
+    assert_eq!(case.rule(), "none");
+    // A record from before the fact was known.
+    let mut record = serde_json::to_value(Case::marketing(Channel::Email, "ann@example.com").facts()).unwrap();
+    record.as_object_mut().unwrap().remove("hasPostalAddress");
+    let facts: Facts = serde_json::from_value(record).unwrap();
+    assert!(facts.has_postal_address);
 }
 
 #[test]

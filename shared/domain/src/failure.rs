@@ -38,6 +38,7 @@ pub enum Code {
     ConsentRequired,
     OutsideAllowedHours,
     FrequencyCap,
+    PostalAddressRequired,
     ApprovalRequired,
     ApprovalRejected,
     ApprovalExpired,
@@ -141,6 +142,7 @@ impl Code {
             | Self::ConsentRequired
             | Self::OutsideAllowedHours
             | Self::FrequencyCap
+            | Self::PostalAddressRequired
             | Self::ApprovalRequired
             | Self::ApprovalRejected
             | Self::ApprovalExpired

@@ -130,6 +130,8 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<compliance::do_not_contact::AddSuppressions>(),
         Definition::of::<compliance::do_not_contact::RemoveSuppression>(),
         Definition::of::<compliance::do_not_contact::ExportSuppressions>(),
+        Definition::of::<compliance::choices::GetChoices>(),
+        Definition::of::<compliance::choices::SetChoices>(),
         Definition::of::<compliance::list_approvals::ListApprovals>(),
         Definition::of::<compliance::list_rules::ListRules>(),
         Definition::of::<compliance::replay_rules::ReplayRules>(),

@@ -42,6 +42,7 @@ pub const SEND: &[Code] = &[
     Code::ConsentRequired,
     Code::OutsideAllowedHours,
     Code::FrequencyCap,
+    Code::PostalAddressRequired,
     Code::ApprovalRequired,
     Code::ApprovalRejected,
     Code::ApprovalExpired,
@@ -137,6 +138,9 @@ fn example_message(code: Code) -> &'static str {
         Code::ConsentRequired => "no consent of this contact is recorded, and the law requires it for this purpose",
         Code::OutsideAllowedHours => "messages of this purpose are not allowed at this local time",
         Code::FrequencyCap => "this contact has had as many marketing messages as are allowed within 24 hours",
+        Code::PostalAddressRequired => {
+            "a marketing mail names the postal address of its sender, and the organization has none"
+        }
         Code::ApprovalRequired => "messages of this kind need the approval of a person",
         Code::ApprovalRejected => "an administrator has rejected the message",
         Code::ApprovalExpired => "no administrator has approved the message in time",

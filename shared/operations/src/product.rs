@@ -9,7 +9,7 @@ use butt_dial_alerts::Alerts;
 use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
-use butt_dial_compliance::{Consents, DoNotContact, RuleHistory};
+use butt_dial_compliance::{Choices, Consents, DoNotContact, RuleHistory};
 use butt_dial_domain::Clock;
 use butt_dial_identity::Guard;
 use butt_dial_messaging::{Conversations, Delivery, Inbound, Media, Outbound};
@@ -35,6 +35,7 @@ pub struct Product {
     pub consents: Consents,
     pub rule_history: RuleHistory,
     pub do_not_contact: DoNotContact,
+    pub compliance_choices: Choices,
     pub billing: Billing,
     pub calls: Arc<Calls>,
     pub delivery: Arc<Delivery>,
@@ -75,6 +76,7 @@ impl Product {
             people: platform.product.people.clone(),
             consents: platform.product.consents.clone(),
             do_not_contact: platform.product.do_not_contact.clone(),
+            compliance_choices: platform.product.compliance_choices.clone(),
             rule_history: platform.product.rule_history.clone(),
             billing: platform.product.billing.clone(),
             calls: platform.product.calls.clone(),

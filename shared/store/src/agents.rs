@@ -4,7 +4,7 @@ use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp, limits::Limits
 use serde::Deserialize;
 
 use crate::{
-    AccountRef, Change, OrgMode, OrgStatus, OwnedChannel, Store, StoreError,
+    AccountRef, Change, ComplianceChoices, OrgMode, OrgStatus, OwnedChannel, Store, StoreError,
     change::on_change,
     engine::{Sql, in_tx, on_reader, with_timeout},
     limits::LimitsRow,
@@ -86,6 +86,8 @@ pub struct Profile {
     pub identity: Option<IdentityMode>,
     pub org_status: OrgStatus,
     pub org_mode: OrgMode,
+    /// Those of the organization.
+    pub choices: ComplianceChoices,
 }
 
 impl Profile {
@@ -113,6 +115,8 @@ struct ProfileRow {
     provisioned_at: Option<Timestamp>,
     org_status: OrgStatus,
     org_mode: OrgMode,
+    #[sqlx(flatten)]
+    choices: ComplianceChoices,
 }
 
 #[derive(Deserialize)]
@@ -208,7 +212,9 @@ impl Store {
             (SELECT MIN(c.created_at) FROM channels c WHERE c.agent_id = agents.id AND c.released_at IS NULL)
                 AS provisioned_at,
             (SELECT o.status FROM organizations o WHERE o.id = agents.org_id) AS org_status,
-            (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode
+            (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode,
+            (SELECT o.refuses_waiting FROM organizations o WHERE o.id = agents.org_id) AS refuses_waiting,
+            (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address
             FROM agents WHERE id = $1",
             sqlite: "SELECT id, org_id, display_name, status, created_at,
             (SELECT json_group_array(json_object('id', c.id, 'channel', c.channel, 'address', c.address,
@@ -232,7 +238,9 @@ impl Store {
             (SELECT MIN(c.created_at) FROM channels c WHERE c.agent_id = agents.id AND c.released_at IS NULL)
                 AS provisioned_at,
             (SELECT o.status FROM organizations o WHERE o.id = agents.org_id) AS org_status,
-            (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode
+            (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode,
+            (SELECT o.refuses_waiting FROM organizations o WHERE o.id = agents.org_id) AS refuses_waiting,
+            (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address
             FROM agents WHERE id = $1",
         };
         let sql = self.sql(SQL);
@@ -346,6 +354,7 @@ impl TryFrom<ProfileRow> for Profile {
             identity: row.identity.and_then(|mode| mode.parse().ok()),
             org_status: row.org_status,
             org_mode: row.org_mode,
+            choices: row.choices,
             agent,
         })
     }

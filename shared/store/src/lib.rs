@@ -132,7 +132,7 @@ pub use messages::{Attempt, Message, Unsettled};
 pub use messages_of_org::{MessageCounts, MessageFilter, MessagesFound};
 pub use number_registrations::{NumberRegistration, ReviewStatus};
 pub use one_time_tokens::{NewOneTimeToken, OneTimeKind, OneTimeToken};
-pub use organizations::{NewTeam, OrgMode, OrgStatus, Organization, TeamEntry};
+pub use organizations::{ComplianceChoices, NewTeam, OrgMode, OrgStatus, Organization, TeamEntry};
 pub use origin::Origin;
 pub use people::{ContactFacts, FoundAgent};
 pub use provider_accounts::{AccountStatus, NewProviderAccount, ProviderAccount};

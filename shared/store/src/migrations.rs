@@ -101,6 +101,7 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(60, "0060_calls_of_org"),
     portable!(61, "0061_alerts"),
     portable!(62, "0062_attempts_in_messages"),
+    portable!(63, "0063_compliance_choices"),
 ];
 
 impl Step {

@@ -65,6 +65,15 @@ pub struct Organization {
     pub created_at: Timestamp,
 }
 
+/// The choices of an organization about compliance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct ComplianceChoices {
+    /// A message outside its allowed hours is refused. Otherwise it is scheduled for them.
+    pub refuses_waiting: bool,
+    /// Stands in the footer of marketing mails.
+    pub postal_address: Option<String>,
+}
+
 /// An organization to create for an administrator of the installation.
 pub struct NewTeam<'a> {
     pub name: &'a str,
@@ -95,6 +104,15 @@ impl Store {
             .bind(after.map_or("", OrgId::as_str))
             .bind(i64::from(limit))
             .fetch_all(db)
+            .await)?)
+    }
+
+    /// Finds the choices of an organization about compliance.
+    pub async fn find_compliance_choices(&self, id: &OrgId) -> Result<Option<ComplianceChoices>, StoreError> {
+        const SQL: &str = "SELECT refuses_waiting, postal_address FROM organizations WHERE id = $1";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(id.as_str())
+            .fetch_optional(db)
             .await)?)
     }
 
@@ -202,6 +220,19 @@ impl Change {
         on_change!(self, |db| sqlx::query(SQL)
             .bind(id.as_str())
             .bind(phone)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(())
+    }
+
+    /// Sets the choices of an organization about compliance.
+    pub async fn set_compliance_choices(&self, id: &OrgId, choices: &ComplianceChoices) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE organizations SET refuses_waiting = $2, postal_address = $3 WHERE id = $1";
+        on_change!(self, |db| sqlx::query(SQL)
+            .bind(id.as_str())
+            .bind(choices.refuses_waiting)
+            .bind(&choices.postal_address)
             .execute(db)
             .await
             .map(|done| done.rows_affected()))?;

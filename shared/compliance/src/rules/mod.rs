@@ -12,6 +12,7 @@ pub mod destination;
 pub mod do_not_contact;
 pub mod emergency_number;
 pub mod frequency;
+pub mod postal_address;
 pub mod quiet_hours;
 pub mod whatsapp_window;
 

@@ -60,7 +60,8 @@ pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<Compl
     }
     let now = outbound.clock.now();
     // Calls are not scheduled. The sweep gives another time to a message that is due.
-    let can_wait = message.content.call.is_none() && message.allowance == Allowance::Agent;
+    let is_refused = message.profile.choices.refuses_waiting && matches!(ruling.decision.verdict, Verdict::Defer(_));
+    let can_wait = message.content.call.is_none() && message.allowance == Allowance::Agent && !is_refused;
     if !can_wait && let Some(refusal) = outbound.compliance.refuse_waiting(agent, &ruling) {
         // A message that is due waits for another time. It is not refused.
         if message.allowance == Allowance::Agent {
@@ -119,6 +120,7 @@ pub(super) async fn rule_on(
         at,
         marketing_sent,
         is_approved: message.is_approved,
+        has_postal_address: message.profile.choices.postal_address.is_some(),
     }))
 }
 
@@ -275,6 +277,25 @@ mod tests {
             let receipt = bench.outbound.send(request).await.unwrap();
             assert_eq!(receipt.scheduled_at, at(expected), "{requested}");
         }
+    }
+
+    #[tokio::test]
+    async fn organization_chooses_to_refuse_instead_of_waiting() {
+        let bench = bench().await;
+        let choices = butt_dial_store::ComplianceChoices {
+            refuses_waiting: true,
+            postal_address: None,
+        };
+        let change = bench.store.change(crate::testing::setup());
+        change
+            .set_compliance_choices(&bench.agent.org_id, &choices)
+            .await
+            .unwrap();
+        let refused = bench.outbound.send(marketing(&bench, "k").await).await.unwrap_err();
+        assert_eq!(refused.code, Code::OutsideAllowedHours);
+        assert_eq!(refused.details["why"]["allowedAt"], serde_json::json!(utc(OPENING)));
+        bench.clock.advance(TimeDelta::hours(11));
+        bench.outbound.send(marketing(&bench, "l").await).await.unwrap();
     }
 
     #[tokio::test]

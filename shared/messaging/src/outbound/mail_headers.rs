@@ -1,13 +1,16 @@
 //! The headers of a mail that the pipeline sets: the thread of an answer, the link to unsubscribe, and the mark of an
 //! automatic mail.
 
-use butt_dial_domain::{Channel, Code, Failure, message::MailOptions};
+use butt_dial_domain::{Channel, Code, Failure, SendPurpose, message::MailOptions};
 use butt_dial_store::{ConsentStatus, ContactState};
 use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::{Allowance, Outbound, comply::CompliantMessage};
-use crate::{EventContent, mail::UnsubscribeToken};
+use crate::{
+    EventContent,
+    mail::{UnsubscribeToken, footer},
+};
 
 /// Ids in `References`. A longer header is folded by some servers and cut by others.
 const MAX_REFERENCES: usize = 20;
@@ -33,6 +36,12 @@ pub(super) async fn add_headers(outbound: &Outbound, compliant: &mut CompliantMe
     if link.as_ref().is_some_and(|link| link.starts_with("https://")) {
         let one_click = "List-Unsubscribe=One-Click".to_owned();
         mail.headers.insert("List-Unsubscribe-Post".to_owned(), one_click);
+    }
+    if let (SendPurpose::Marketing, Some(address)) =
+        (compliant.ruling.facts.purpose, &message.profile.choices.postal_address)
+    {
+        let unsubscribe = link.as_deref().unwrap_or(by_mail.trim_matches(['<', '>']));
+        footer::append(&mut message.content, address, unsubscribe);
     }
     let targets = link.map_or_else(|| by_mail.clone(), |link| format!("<{link}>, {by_mail}"));
     mail.headers.insert("List-Unsubscribe".to_owned(), targets);

@@ -70,6 +70,10 @@ pub fn explain(code: Code) -> Failure {
             "this contact has had as many marketing messages as are allowed within 24 hours",
             "wait until a day has passed since the first one",
         ),
+        Code::PostalAddressRequired => (
+            "a marketing mail names the postal address of its sender, and the organization has none",
+            "an administrator sets it with PUT /api/v1/compliance-choices",
+        ),
         Code::ContentBlocked => (
             "the text contains content that is not allowed",
             "change the text; sending it again as it is will not help",

@@ -1,5 +1,6 @@
 //! Compliance: checks before a send, refusals of the past, and the rules.
 
+pub mod choices;
 pub mod decide_approval;
 pub mod do_not_contact;
 pub mod list_approvals;

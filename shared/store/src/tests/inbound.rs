@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    AgentEvent, Applied, ContactEffects, EventLease, EventPositions, InboundBatch, InboundRow, NewScheduledSend,
-    ReceiptEntry,
+    AgentEvent, Applied, ComplianceChoices, ContactEffects, EventLease, EventPositions, InboundBatch, InboundRow,
+    NewScheduledSend, ReceiptEntry,
 };
 
 pub const PERSON: &str = "+14155550199";
@@ -475,6 +475,17 @@ both_engines! {
             db.change(setup()).set_transcription(org, enabled).await.unwrap();
             assert_eq!(db.find_transcription(org).await.unwrap(), enabled);
         }
+    }
+
+    async fn organization_chooses_how_it_complies(db: &Database) {
+        let agent = new_agent(db).await;
+        let org = &agent.org_id;
+        let choices = ComplianceChoices { refuses_waiting: true, postal_address: Some("1 Main St".into()) };
+        assert_eq!(db.find_compliance_choices(org).await.unwrap(), Some(ComplianceChoices::default()));
+        db.change(setup()).set_compliance_choices(org, &choices).await.unwrap();
+        assert_eq!(db.find_compliance_choices(org).await.unwrap().as_ref(), Some(&choices));
+        assert_eq!(db.find_profile(&agent.id).await.unwrap().unwrap().choices, choices);
+        assert_eq!(db.find_compliance_choices(&OrgId::from("org_0")).await.unwrap(), None);
     }
 
     async fn only_whatsapp_has_windows(db: &Database) {

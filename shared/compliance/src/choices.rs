@@ -1,0 +1,54 @@
+//! The choices that an organization has about compliance.
+
+use butt_dial_domain::{Clock, Code, Failure, OrgId};
+use butt_dial_store::{AuditEntry, Store};
+use serde_json::json;
+
+pub use butt_dial_store::ComplianceChoices;
+
+/// Characters of a postal address.
+const MAX_ADDRESS: usize = 300;
+
+/// Reads and sets the choices of organizations. Cheap to clone.
+#[derive(Clone)]
+pub struct Choices {
+    store: Store,
+    clock: Clock,
+}
+
+impl Choices {
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    pub async fn find(&self, org: &OrgId) -> Result<ComplianceChoices, Failure> {
+        let found = self.store.find_compliance_choices(org).await?;
+        found.ok_or_else(|| Failure::new(Code::NotFound, "there is no organization with this id"))
+    }
+
+    /// Stores the choices. Sends obey them within a second. `actor` is the id of a token. Fails with `InvalidArgument` if the address
+    /// is longer than 300 characters or has control characters other than line breaks.
+    pub async fn set(&self, org: &OrgId, actor: &str, given: ComplianceChoices) -> Result<ComplianceChoices, Failure> {
+        let address = given.postal_address.as_deref().map(str::trim);
+        let choices = ComplianceChoices {
+            postal_address: address.filter(|address| !address.is_empty()).map(str::to_owned),
+            ..given
+        };
+        let is_bad = |address: &str| {
+            address.chars().count() > MAX_ADDRESS || address.chars().any(|c| c.is_control() && c != '\n')
+        };
+        if choices.postal_address.as_deref().is_some_and(is_bad) {
+            return Err(Failure::new(
+                Code::InvalidArgument,
+                format!("postalAddress has at most {MAX_ADDRESS} characters, and no control characters"),
+            ));
+        }
+        let detail = json!({
+            "refusesWaiting": choices.refuses_waiting, "hasPostalAddress": choices.postal_address.is_some(),
+        });
+        let entry = AuditEntry::new(Some(org), actor, "compliance.choices", org.as_str(), self.clock.now());
+        let change = self.store.change(entry.with_detail(detail));
+        change.set_compliance_choices(org, &choices).await?;
+        Ok(choices)
+    }
+}

@@ -1,0 +1,111 @@
+//! The choices of an organization about compliance: `GET` and `PUT /api/v1/compliance-choices`.
+
+use butt_dial_compliance::ComplianceChoices;
+use butt_dial_domain::{Code, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Context, Hints, Operation, Route};
+
+pub struct GetChoices;
+pub struct SetChoices;
+
+/// The effect on a message outside its allowed hours.
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutsideHours {
+    /// It is scheduled for the allowed hours.
+    Schedule,
+    Refuse,
+}
+
+#[derive(Deserialize, JsonSchema)]
+pub struct NoArgs {}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    /// What happens to a message outside its allowed hours. Absent: as before.
+    #[serde(default)]
+    outside_hours: Option<OutsideHours>,
+    /// The name and postal address in the footer of marketing mails, at most 300 characters. An empty one removes it. Absent: as before.
+    #[serde(default)]
+    postal_address: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    outside_hours: OutsideHours,
+    /// Absent: marketing mails are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    postal_address: Option<String>,
+}
+
+const PATH: &str = "/api/v1/compliance-choices";
+
+impl Operation for GetChoices {
+    const NAME: &'static str = "get_compliance_choices";
+    const TITLE: &'static str = "Get the choices about compliance";
+    const DESCRIPTION: &'static str =
+        "Returns what happens to messages outside their allowed hours, and the postal address in marketing mails.";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: PATH,
+        status: 200,
+    });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::NotFound]];
+
+    type Args = NoArgs;
+    type Output = Output;
+
+    async fn run(context: Context, _: NoArgs) -> Result<Output, Failure> {
+        let choices = context.product.compliance_choices.find(context.caller.org()?).await?;
+        Ok(choices.into())
+    }
+}
+
+impl Operation for SetChoices {
+    const NAME: &'static str = "set_compliance_choices";
+    const TITLE: &'static str = "Set the choices about compliance";
+    const DESCRIPTION: &'static str = "Sets whether messages outside their allowed hours are scheduled or refused, and the postal address in the footer of marketing \
+        mails. Both hold within a second.";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "PUT",
+        path: PATH,
+        status: 200,
+    });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::NotFound]];
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let (choices, org) = (&context.product.compliance_choices, context.caller.org()?);
+        let before = choices.find(org).await?;
+        let given = ComplianceChoices {
+            refuses_waiting: args
+                .outside_hours
+                .map_or(before.refuses_waiting, |choice| matches!(choice, OutsideHours::Refuse)),
+            postal_address: args.postal_address.or(before.postal_address),
+        };
+        let actor = context.caller.principal.token.as_str();
+        Ok(choices.set(org, actor, given).await?.into())
+    }
+}
+
+impl From<ComplianceChoices> for Output {
+    fn from(choices: ComplianceChoices) -> Self {
+        Self {
+            outside_hours: match choices.refuses_waiting {
+                true => OutsideHours::Refuse,
+                false => OutsideHours::Schedule,
+            },
+            postal_address: choices.postal_address,
+        }
+    }
+}
