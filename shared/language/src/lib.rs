@@ -5,6 +5,7 @@
 mod codes;
 mod keywords;
 mod languages;
+mod phrases;
 mod revocation;
 mod speech;
 mod words;

@@ -2,7 +2,7 @@
 //! all words that a reasonable person reads as a revocation.
 //!
 //! Patterns of words, one file per language in `patterns/`, are one automaton that reads the words of a text once: see
-//! `pattern.rs` for their form. The language of a text is unknown, so the patterns of all languages count. Words are compared
+//! `phrases/pattern.rs` for their form. The language of a text is unknown, so the patterns of all languages count. Words are compared
 //! without case, accents, repeated letters and, in Arabic and Hebrew, prefixes. A veto removes the patterns that share a word
 //! with it ("don't stop"), and a doubt makes them likely. Transcribed speech has no other rules, and was not measured apart:
 //! sounds such as "um" are fillers, and commas end most patterns.
@@ -12,16 +12,20 @@
 //! 9 clear of 1,153 held-out benign lines (62 and 67 likely ones). Goals: a recall of 0.98, and a clear one in less than 1 of
 //! 1,000 benign lines.
 
-mod matcher;
-mod pattern;
 #[cfg(test)]
 mod tests;
 mod text;
 
 use std::sync::LazyLock;
 
-use crate::keywords::letter;
-use pattern::{Automaton, Kind};
+use crate::{
+    keywords::letter,
+    phrases::{
+        matcher::{self, Hit},
+        pattern::Automaton,
+        word::Word,
+    },
+};
 
 /// In bytes: a longer text is not read.
 const MAX_TEXT: usize = 20_000;
@@ -41,8 +45,39 @@ const PATTERNS: &[&str] = &[
 ];
 
 #[expect(clippy::expect_used, reason = "the patterns are constants, and the tests read them")]
-static AUTOMATON: LazyLock<Automaton> =
-    LazyLock::new(|| Automaton::read(PATTERNS.iter().copied()).expect("well-formed patterns"));
+static AUTOMATON: LazyLock<Automaton<Kind>> =
+    LazyLock::new(|| Automaton::read(PATTERNS.iter().copied(), Kind::of).expect("well-formed patterns"));
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Consent is revoked.
+    Clear,
+    /// Perhaps consent is revoked.
+    Likely,
+    /// As `Clear`: the number is not that of the person.
+    Wrong,
+    /// As `Likely`: the number is not that of the person.
+    LikelyWrong,
+    /// The words mean something else: no pattern counts that shares a word with it.
+    Veto,
+    /// A pattern that shares a word with it is not clear.
+    Doubt,
+}
+
+impl Kind {
+    /// Reads the name of a section.
+    fn of(section: &str) -> Option<Self> {
+        Some(match section {
+            "clear" => Self::Clear,
+            "likely" => Self::Likely,
+            "wrong" => Self::Wrong,
+            "likely-wrong" => Self::LikelyWrong,
+            "veto" => Self::Veto,
+            "doubt" => Self::Doubt,
+            _ => return None,
+        })
+    }
+}
 
 /// How certain it is that a text revokes consent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,8 +128,8 @@ pub fn mail_revocation(subject: &str, text: &str) -> Option<Revocation> {
     }
 }
 
-fn find(automaton: &Automaton, text: &str) -> Option<Revocation> {
-    let hits = matcher::find(automaton, &text::read(text));
+fn find(automaton: &Automaton<Kind>, text: &str) -> Option<Revocation> {
+    let hits = hits(automaton, &text::read(text));
     let certainty = hits.iter().filter_map(|hit| certainty(hit.kind)).max()?;
     Some(Revocation {
         certainty,
@@ -102,6 +137,30 @@ fn find(automaton: &Automaton, text: &str) -> Option<Revocation> {
             .iter()
             .any(|hit| matches!(hit.kind, Kind::Wrong | Kind::LikelyWrong)),
     })
+}
+
+/// Returns the patterns that fit, without those that a veto forbids.
+fn hits(automaton: &Automaton<Kind>, words: &[Word]) -> Vec<Hit<Kind>> {
+    let (mut forbidden, mut doubtful) = (vec![false; words.len()], vec![false; words.len()]);
+    let mut hits = Vec::new();
+    for hit in matcher::run(automaton, words).0 {
+        match hit.kind {
+            Kind::Veto => forbidden[hit.start..=hit.end].fill(true),
+            Kind::Doubt => doubtful[hit.start..=hit.end].fill(true),
+            _ => hits.push(hit),
+        }
+    }
+    hits.retain(|hit| !forbidden[hit.start..=hit.end].contains(&true));
+    for hit in &mut hits {
+        if doubtful[hit.start..=hit.end].contains(&true) {
+            hit.kind = match hit.kind {
+                Kind::Clear => Kind::Likely,
+                Kind::Wrong => Kind::LikelyWrong,
+                kind => kind,
+            };
+        }
+    }
+    hits
 }
 
 fn certainty(kind: Kind) -> Option<Certainty> {

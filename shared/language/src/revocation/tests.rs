@@ -112,7 +112,7 @@ fn measure(is_test: bool) -> (Count, Count) {
 #[test]
 fn patterns_are_well_formed() {
     for file in PATTERNS {
-        assert_eq!(Automaton::read([*file]).err(), None);
+        assert_eq!(Automaton::read([*file], Kind::of).err(), None);
     }
     for line in [
         "clear: a |b",
@@ -124,7 +124,7 @@ fn patterns_are_well_formed() {
         "@a",
         "a",
     ] {
-        assert!(Automaton::read([line]).is_err(), "{line}");
+        assert!(Automaton::read([line], Kind::of).is_err(), "{line}");
     }
 }
 
@@ -185,7 +185,7 @@ fn vetoes_and_doubts_overrule_patterns() {
     assert_eq!(revocation("don't stop"), None);
     let mut patterns = vec!["clear: a b", "filler: x"];
     let find_in = |patterns: &[&str], text: &str| {
-        let automaton = Automaton::read([patterns.join("\n").as_str()]).ok();
+        let automaton = Automaton::read([patterns.join("\n").as_str()], Kind::of).ok();
         automaton
             .and_then(|automaton| find(&automaton, text))
             .map(|found| found.certainty)

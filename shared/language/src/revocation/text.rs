@@ -1,38 +1,9 @@
 //! The words of a text as the patterns see them: in plain form, with the places where sentences and clauses begin.
 
-use std::ops::RangeInclusive;
-
-use crate::keywords::normalize::{fold, without_repetition, words};
-
-/// Words before an apostrophe that are words of their own in French and Italian. Other apostrophes are within a word.
-const ELISIONS: &[&str] = &[
-    "l", "d", "m", "n", "j", "s", "c", "v", "qu", "jusqu", "lorsqu", "puisqu", "dell", "all", "nell", "dall", "sull",
-    "un", "quest", "quell", "senz", "nessun",
-];
-
-/// Prefixes of Arabic and Hebrew that are written together with a word: "and", "the", "with", "to".
-const ARABIC: &[&str] = &[
-    "وال", "بال", "فال", "كال", "هال", "عال", "لل", "ال", "و", "ب", "ف", "ل", "ه",
-];
-const HEBREW: &[&str] = &[
-    "מה", "שה", "וה", "בה", "לה", "ומ", "וב", "ול", "וש", "ה", "ו", "ב", "ל", "מ", "ש", "כ",
-];
-
-/// A form of a word in the sentence that begins with a capital letter.
-pub(super) const NAME: &str = "%name";
-
-/// A word without prefix has at least so many letters.
-const MIN_STEM: usize = 3;
-
-/// In letters: the rest of a longer word is not read.
-const MAX_WORD: usize = 40;
-
-pub(super) struct Word {
-    /// The word, and the forms that it can be read as: without repeated letters, without prefix.
-    pub forms: Vec<String>,
-    pub starts_sentence: bool,
-    pub starts_clause: bool,
-}
+use crate::{
+    keywords::normalize::words,
+    phrases::word::{ELISIONS, NAME, Word, forms},
+};
 
 /// Splits a text into words.
 pub(super) fn read(text: &str) -> Vec<Word> {
@@ -113,32 +84,6 @@ fn mark(c: char, before: char, next: char) -> Option<Mark> {
     }
 }
 
-fn forms(word: &str) -> Vec<String> {
-    let word: String = fold(word).chars().take(MAX_WORD).collect();
-    let mut forms = Vec::new();
-    let short = without_repetition(&word);
-    if short != word {
-        forms.push(short);
-    }
-    for (script, prefixes) in [(arabic(), ARABIC), (hebrew(), HEBREW)] {
-        if !word.chars().all(|c| script.contains(&c)) {
-            continue;
-        }
-        let stems = prefixes.iter().filter_map(|prefix| word.strip_prefix(prefix));
-        forms.extend(stems.filter(|stem| stem.chars().count() >= MIN_STEM).map(str::to_owned));
-    }
-    forms.push(word);
-    forms
-}
-
-fn arabic() -> RangeInclusive<char> {
-    '\u{600}'..='\u{6ff}'
-}
-
-fn hebrew() -> RangeInclusive<char> {
-    '\u{590}'..='\u{5ff}'
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,19 +121,5 @@ mod tests {
         ] {
             assert_eq!(marked(text), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn words_are_read_without_prefix_and_repeated_letters() {
-        for (word, form) in [
-            ("stoppp", "stop"),
-            ("والرسائل", "رسايل"),
-            ("מההודעות", "הודעות"),
-            ("no", "no"),
-        ] {
-            let read = forms(word);
-            assert!(read.iter().any(|read| read == form), "{word}: {read:?}");
-        }
-        assert!(forms(&"a".repeat(1000)).iter().all(|form| form.len() <= MAX_WORD));
     }
 }

@@ -1,40 +1,16 @@
 //! Runs the automaton over the words of a text, once. The work for a word is bounded by the number of states.
 
 use super::{
-    pattern::{Automaton, Edge, Kind, Node},
-    text::Word,
+    pattern::{Automaton, Edge, Node},
+    word::Word,
 };
 
 /// A pattern that fits the words from `start` to `end`.
 #[derive(Clone, Copy)]
-pub(super) struct Hit {
-    pub kind: Kind,
+pub(crate) struct Hit<K> {
+    pub kind: K,
     pub start: usize,
     pub end: usize,
-}
-
-/// Returns the patterns that fit, without those that a veto forbids.
-pub(super) fn find(automaton: &Automaton, words: &[Word]) -> Vec<Hit> {
-    let (mut forbidden, mut doubtful) = (vec![false; words.len()], vec![false; words.len()]);
-    let mut hits = Vec::new();
-    for hit in run(automaton, words).0 {
-        match hit.kind {
-            Kind::Veto => forbidden[hit.start..=hit.end].fill(true),
-            Kind::Doubt => doubtful[hit.start..=hit.end].fill(true),
-            _ => hits.push(hit),
-        }
-    }
-    hits.retain(|hit| !forbidden[hit.start..=hit.end].contains(&true));
-    for hit in &mut hits {
-        if doubtful[hit.start..=hit.end].contains(&true) {
-            hit.kind = match hit.kind {
-                Kind::Clear => Kind::Likely,
-                Kind::Wrong => Kind::LikelyWrong,
-                kind => kind,
-            };
-        }
-    }
-    hits
 }
 
 /// Which states are active, and the latest word at which the way to each began.
@@ -46,7 +22,7 @@ struct Active {
 
 impl Active {
     /// Adds a node and those that no word leads to.
-    fn add(&mut self, automaton: &Automaton, node: Node, start: usize, at: usize) {
+    fn add<K>(&mut self, automaton: &Automaton<K>, node: Node, start: usize, at: usize) {
         let mut open = vec![node];
         while let Some(node) = open.pop() {
             if self.reached[node as usize] == at {
@@ -60,7 +36,7 @@ impl Active {
 }
 
 /// Returns all patterns that fit, and how many states were active in sum.
-pub(super) fn run(automaton: &Automaton, words: &[Word]) -> (Vec<Hit>, usize) {
+pub(crate) fn run<K: Copy>(automaton: &Automaton<K>, words: &[Word]) -> (Vec<Hit<K>>, usize) {
     let (starts, ends) = edges(automaton, words);
     let (mut hits, mut work) = (Vec::new(), 0);
     let mut active = Active {
@@ -123,7 +99,7 @@ pub(super) fn run(automaton: &Automaton, words: &[Word]) -> (Vec<Hit>, usize) {
 }
 
 /// Returns for each word whether a clause or the text begins with it, and ends with it, fillers aside.
-fn edges(automaton: &Automaton, words: &[Word]) -> (Vec<Edge>, Vec<Edge>) {
+fn edges<K>(automaton: &Automaton<K>, words: &[Word]) -> (Vec<Edge>, Vec<Edge>) {
     let is_in =
         |known: &std::collections::HashSet<String>, word: &Word| word.forms.iter().any(|form| known.contains(form));
     let joints: Vec<bool> = words.iter().map(|word| is_in(&automaton.joints, word)).collect();

@@ -1,55 +1,38 @@
-//! The automaton of all patterns, read from the text files of the languages.
+//! The automaton of all patterns of a subject, read from the text files of the languages.
 //!
 //! A line is a pattern: a section's name, a colon and groups of words. A group is a list of alternatives, `a|b`, of which one
-//! follows; in brackets, `[a|b]`, it may be left out. An alternative is a word, a phrase (`do_not`), a stem (`call*`), a name with a capital letter (`%name`) or a list
-//! of the file (`@calls`), which a line `@calls = call|ring` defines. `..` stands for up to three words, and `...` for up to six, between which clauses may begin.
-//! `<` demands that a clause begins here, `>` that it ends, and `<<` and `>>` the same of the text. Words of the sections
-//! `filler` and `joint` before and after do not count; those of `joint`, such as "and", begin a clause.
+//! follows; in brackets, `[a|b]`, it may be left out. An alternative is a word, a phrase (`do_not`), a stem (`call*`), a class of
+//! words such as names (`%name`), or a list of the file (`@calls`), which a line `@calls = call|ring` defines. `..` permits up to
+//! three words, and `...` up to six, between which clauses may begin. `<` demands that a clause begins here, `>` that it ends, and
+//! `<<` and `>>` the same of the text. Words of the sections `filler` and `joint` before and after do not count; those of `joint`,
+//! such as "and", begin a clause.
 
 use std::collections::{HashMap, HashSet};
 
-use super::text::NAME;
+use super::word::{CLASSES, is_ideograph};
 use crate::keywords::normalize::{fold, words};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Consent is revoked.
-    Clear,
-    /// Perhaps consent is revoked.
-    Likely,
-    /// As `Clear`: the number is not that of the person.
-    Wrong,
-    /// As `Likely`: the number is not that of the person.
-    LikelyWrong,
-    /// The words mean something else: no pattern counts that shares a word with it.
-    Veto,
-    /// A pattern that shares a word with it is not clear.
-    Doubt,
-}
-
 /// How strict an edge of a pattern is: 0 is anywhere, 1 at the edge of a clause, 2 at the edge of the text.
-pub(super) type Edge = u8;
+pub(crate) type Edge = u8;
 
 /// A group of single words that stand for each other.
-pub(super) type Set = u32;
-pub(super) type Node = u32;
+pub(crate) type Set = u32;
+pub(crate) type Node = u32;
 
-#[derive(Default)]
-pub(super) struct State {
+pub(crate) struct State<K> {
     /// The nodes that a word of the set leads to.
     pub words: Vec<(Set, Node)>,
     /// The node that any word leads to.
     pub any: Option<Node>,
     /// The nodes that no word leads to.
     pub skips: Vec<Node>,
-    pub accepts: Option<(Kind, Edge)>,
+    pub accepts: Option<(K, Edge)>,
     /// The next word may begin a clause.
     pub crosses: bool,
 }
 
-#[derive(Default)]
-pub(super) struct Automaton {
-    pub states: Vec<State>,
+pub(crate) struct Automaton<K> {
+    pub states: Vec<State<K>>,
     /// By the set of the first word.
     pub starts: HashMap<Set, Vec<(Edge, Node)>>,
     pub fillers: HashSet<String>,
@@ -63,17 +46,46 @@ pub(super) struct Automaton {
 const SHORT_GAP: usize = 3;
 const LONG_GAP: usize = 6;
 
+impl<K> Default for State<K> {
+    fn default() -> Self {
+        Self {
+            words: Vec::new(),
+            any: None,
+            skips: Vec::new(),
+            accepts: None,
+            crosses: false,
+        }
+    }
+}
+
+impl<K> Default for Automaton<K> {
+    fn default() -> Self {
+        Self {
+            states: Vec::new(),
+            starts: HashMap::new(),
+            fillers: HashSet::new(),
+            joints: HashSet::new(),
+            exact: HashMap::new(),
+            stems: HashMap::new(),
+            sets: HashMap::new(),
+        }
+    }
+}
+
 type Lists = HashMap<String, Vec<String>>;
 
-impl Automaton {
-    /// Reads the patterns of the files. Returns the first line that is malformed.
-    pub(super) fn read<'a>(files: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+impl<K: Copy> Automaton<K> {
+    /// Reads the patterns of the files; `kind` reads the name of a section. Returns the first line that is malformed.
+    pub(crate) fn read<'a>(
+        files: impl IntoIterator<Item = &'a str>,
+        kind: fn(&str) -> Option<K>,
+    ) -> Result<Self, String> {
         let mut automaton = Self::default();
         for file in files {
             let mut lists = Lists::new();
             for line in file.lines().map(str::trim) {
                 if !line.is_empty() && !line.starts_with('#') {
-                    automaton.add(line, &mut lists).ok_or_else(|| line.to_owned())?;
+                    automaton.add(line, &mut lists, kind).ok_or_else(|| line.to_owned())?;
                 }
             }
         }
@@ -81,13 +93,13 @@ impl Automaton {
     }
 
     /// Returns the sets that a form of a word is in.
-    pub(super) fn sets_of<'a>(&'a self, form: &'a str) -> impl Iterator<Item = Set> + 'a {
+    pub(crate) fn sets_of<'a>(&'a self, form: &'a str) -> impl Iterator<Item = Set> + 'a {
         let ends = form.char_indices().map(|(at, c)| at + c.len_utf8());
         let stems = ends.filter_map(move |end| self.stems.get(&form[..end])).flatten();
         self.exact.get(form).into_iter().flatten().chain(stems).copied()
     }
 
-    fn add(&mut self, line: &str, lists: &mut Lists) -> Option<()> {
+    fn add(&mut self, line: &str, lists: &mut Lists, kind: fn(&str) -> Option<K>) -> Option<()> {
         if let Some(list) = line.strip_prefix('@') {
             let (name, text) = list.split_once('=')?;
             let choices = choices(text.trim(), lists)?;
@@ -95,27 +107,15 @@ impl Automaton {
             return Some(());
         }
         let (section, text) = line.split_once(':')?;
-        let kind = match section {
-            "clear" => Kind::Clear,
-            "likely" => Kind::Likely,
-            "wrong" => Kind::Wrong,
-            "likely-wrong" => Kind::LikelyWrong,
-            "veto" => Kind::Veto,
-            "doubt" => Kind::Doubt,
-            "filler" => {
-                self.fillers.extend(text.split_whitespace().map(plain));
-                return Some(());
-            }
-            "joint" => {
-                self.joints.extend(text.split_whitespace().map(plain));
-                return Some(());
-            }
-            _ => return None,
-        };
-        self.add_pattern(kind, text, lists)
+        match section {
+            "filler" => self.fillers.extend(text.split_whitespace().map(plain)),
+            "joint" => self.joints.extend(text.split_whitespace().map(plain)),
+            _ => self.add_pattern(kind(section)?, text, lists)?,
+        }
+        Some(())
     }
 
-    fn add_pattern(&mut self, kind: Kind, text: &str, lists: &Lists) -> Option<()> {
+    fn add_pattern(&mut self, kind: K, text: &str, lists: &Lists) -> Option<()> {
         let mut groups: Vec<&str> = text.split_whitespace().collect();
         let edge = |group: Option<&&str>, sign: char| {
             group.map_or(0, |group| {
@@ -214,7 +214,7 @@ impl Automaton {
     }
 
     /// Returns how many sets there are.
-    pub(super) fn set_count(&self) -> usize {
+    pub(crate) fn set_count(&self) -> usize {
         self.sets.len()
     }
 }
@@ -227,11 +227,11 @@ fn choices(text: &str, lists: &Lists) -> Option<Vec<String>> {
             choices.extend(lists.get(name)?.iter().cloned());
             continue;
         }
-        if choice == NAME {
-            choices.push(NAME.to_owned());
+        if CLASSES.contains(&choice) {
+            choices.push(choice.to_owned());
             continue;
         }
-        let words: Vec<String> = choice.split('_').map(plain).collect();
+        let words: Vec<String> = choice.split('_').flat_map(|word| separate(plain(word))).collect();
         if words.iter().any(|word| word.trim_end_matches('*').is_empty()) {
             return None;
         }
@@ -244,4 +244,13 @@ fn plain(word: &str) -> String {
     let star = if word.ends_with('*') { "*" } else { "" };
     let folded: Vec<String> = words(word).iter().map(|word| fold(word)).collect();
     folded.concat() + star
+}
+
+/// Separates the characters of a script without spaces, of which each is a word.
+fn separate(word: String) -> Vec<String> {
+    if word.chars().any(is_ideograph) {
+        word.chars().map(String::from).collect()
+    } else {
+        vec![word]
+    }
 }
