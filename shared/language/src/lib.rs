@@ -1,8 +1,10 @@
 //! Rules about text that depend on the language: text that is spoken to a caller, sounds without words, acknowledgements,
-//! keywords that end or give consent, and revocations in own words. Each language is one file in `languages/`. Pure functions:
+//! keywords that end or give consent, revocations in own words, and
+//! instructions to the agent that reads a text. Each language is one file in `languages/`. Pure functions:
 //! no I/O, no clock.
 
 mod codes;
+pub mod instruction;
 mod keywords;
 mod languages;
 mod phrases;

@@ -213,6 +213,13 @@ impl<K: Copy> Automaton<K> {
         set
     }
 
+    /// Lets the words of all patterns be in several clauses.
+    pub(crate) fn cross_clauses(&mut self) {
+        for state in &mut self.states {
+            state.crosses = true;
+        }
+    }
+
     /// Returns how many sets there are.
     pub(crate) fn set_count(&self) -> usize {
         self.sets.len()

@@ -13,7 +13,7 @@
 //! 1,000 benign lines.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 use std::sync::LazyLock;

@@ -18,14 +18,14 @@ const TEST_LIKELY: usize = 67;
 const MAX_ACTIVE: usize = 1_500;
 
 #[derive(Debug)]
-struct Line {
+pub(crate) struct Line {
     language: String,
-    text: String,
-    is_test: bool,
+    pub text: String,
+    pub is_test: bool,
 }
 
 /// Reads a corpus: comma-separated, with texts of several lines in quotes.
-fn corpus(text: &str) -> Vec<Line> {
+pub(crate) fn corpus(text: &str) -> Vec<Line> {
     let (mut rows, mut row, mut field) = (Vec::new(), Vec::new(), String::new());
     let mut is_quoted = false;
     for c in text.chars() {
