@@ -198,6 +198,32 @@ profiles! {
 }
 
 profiles! {
+    with [("AI_DISCLOSURE", "on"), ("AI_DISCLOSURE_TEXT", "An AI assistant writes this.")];
+    async fn first_message_on_each_channel_has_the_disclosure(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let check = json!({ "to": ANN, "channel": "sms", "body": "Hello" });
+        let checked = agent.call("comms_preflight", check.clone()).await.unwrap();
+        assert_eq!((&checked["allowed"], &checked["findings"][0]["rule"]), (&json!(true), &json!("ai-disclosure")), "{checked}");
+        let arrived = async |message: Value| {
+            let sent = agent.send(message).await.unwrap();
+            assert!(!sent["advisories"].to_string().contains("ai-disclosure"), "{sent}");
+            cluster.expect_arrival(&sent).await
+        };
+        let otp = with(sms(ANN, "Your code is 123456."), json!({ "purpose": "otp" }));
+        assert_eq!(arrived(otp).await.body, "Your code is 123456.");
+        assert_eq!(arrived(sms(ANN, "Hello")).await.body, "Hello\n\nAn AI assistant writes this.");
+        assert_eq!(arrived(sms(ANN, "Hello again")).await.body, "Hello again");
+        assert_eq!(agent.call("comms_preflight", check).await.unwrap()["findings"], json!([]));
+        assert_eq!(arrived(sms("+14155550124", "Hello")).await.body, "Hello\n\nAn AI assistant writes this.");
+        let mail = with(email("ann@example.com", "Hello"), json!({ "html": "<b>Hello</b>" }));
+        let arrived_mail = arrived(mail).await;
+        assert_eq!(arrived_mail.html.as_deref(), Some("<b>Hello</b><p>An AI assistant writes this.</p>"));
+        let long = sms("+14155550125", &"x".repeat(1_600));
+        assert_eq!(agent.send(long).await.unwrap_err()["code"], "INVALID_CONTENT");
+    }
+}
+
+profiles! {
     async fn refusals_are_listed_and_replayed_by_other_rules(cluster: &Cluster) {
         let agent = cluster.rest().await;
         let marketing = |key: &str| with(sms(ANN, "Twenty percent off."), json!({ "purpose": "marketing", "idempotencyKey": key }));

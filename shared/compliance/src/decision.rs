@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     facts::Facts,
-    rule::{Rule, Severity},
+    rule::{Evaluator, Rule, Severity},
     rule_set::RuleSet,
     rules::Observation,
 };
@@ -69,7 +69,11 @@ impl Decision {
 
     /// The rule that the verdict comes from.
     pub fn rule(&self) -> Option<&str> {
-        self.findings.first().map(|finding| &*finding.rule.id)
+        let decisive = self
+            .findings
+            .first()
+            .filter(|finding| finding.severity > Severity::Insert);
+        decisive.map(|finding| &*finding.rule.id)
     }
 
     /// The finding that blocks the message.
@@ -81,7 +85,13 @@ impl Decision {
     pub fn advice(&self) -> impl Iterator<Item = &Finding> {
         self.findings
             .iter()
-            .filter(|finding| finding.severity < Severity::Block)
+            .filter(|finding| finding.severity > Severity::Insert && finding.severity < Severity::Block)
+    }
+
+    /// Returns whether the message gets the disclosure that an AI assistant writes.
+    pub fn inserts_disclosure(&self) -> bool {
+        let is_disclosure = |finding: &Finding| finding.rule.evaluator == Evaluator::Disclosure;
+        self.findings.iter().any(is_disclosure)
     }
 }
 
@@ -99,7 +109,7 @@ pub fn decide(rules: &RuleSet, facts: &Facts) -> Decision {
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let verdict = match findings.first().map(|finding| finding.severity) {
-        None => Verdict::Allow,
+        None | Some(Severity::Insert) => Verdict::Allow,
         Some(Severity::Advise) => Verdict::Advise,
         Some(Severity::Block) => Verdict::Block,
         Some(Severity::Hold) => Verdict::Hold,

@@ -56,6 +56,12 @@ pub struct Facts {
     /// The organization has set its postal address. Records from before this fact count as such.
     #[serde(default = "has")]
     pub has_postal_address: bool,
+    /// The installation discloses that an AI assistant writes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub discloses: bool,
+    /// The person has been told so on this channel.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_disclosed: bool,
 }
 
 fn has() -> bool {
@@ -126,6 +132,8 @@ impl Facts {
             marketing_sent: subject.marketing_sent,
             is_approved: subject.is_approved,
             has_postal_address: subject.has_postal_address,
+            discloses: settings.discloses,
+            is_disclosed: contact.is_disclosed,
         }
     }
 

@@ -51,6 +51,8 @@ pub struct ComplianceSettings {
     pub undeclared_purpose: SendPurpose,
     /// True if the carriers are simulated.
     pub simulated_world: bool,
+    /// The first message to a person says that an AI assistant writes.
+    pub discloses: bool,
 }
 
 /// A decision with the facts and the rule set that it was made from.

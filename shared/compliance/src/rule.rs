@@ -17,6 +17,8 @@ use crate::{
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Severity {
+    /// The message is sent with an addition.
+    Insert,
     /// The message is sent, and the caller gets the advice.
     Advise,
     /// The message is sent at the next allowed time.
@@ -41,6 +43,7 @@ pub enum Evaluator {
     QuietHours,
     Frequency,
     PostalAddress,
+    Disclosure,
     /// Fires on every message that the rule applies to.
     Always,
 }
@@ -65,6 +68,7 @@ impl Evaluator {
             Self::QuietHours => rules::quiet_hours::evaluate,
             Self::Frequency => rules::frequency::evaluate,
             Self::PostalAddress => rules::postal_address::evaluate,
+            Self::Disclosure => rules::disclosure::evaluate,
             Self::Always => rules::always::evaluate,
         }
     }
@@ -132,6 +136,9 @@ impl Rule {
             Evaluator::Frequency if self.max_per_day.is_none() => return Err(problem("max_per_day is required")),
             evaluator if self.severity == Severity::Defer && evaluator != Evaluator::QuietHours => {
                 return Err(problem("only quiet-hours can defer"));
+            }
+            evaluator if (self.severity == Severity::Insert) != (evaluator == Evaluator::Disclosure) => {
+                return Err(problem("disclosure inserts, and nothing else does"));
             }
             Evaluator::Always if self.severity != Severity::Hold => {
                 return Err(problem("always can only hold"));

@@ -12,6 +12,7 @@ use crate::rule::{Evaluator, Rule};
 const BUILT_IN: &[(&str, &str)] = &[
     ("consent.toml", include_str!("../../../deploy/rules/consent.toml")),
     ("core.toml", include_str!("../../../deploy/rules/core.toml")),
+    ("disclosure.toml", include_str!("../../../deploy/rules/disclosure.toml")),
     ("email.toml", include_str!("../../../deploy/rules/email.toml")),
     (
         "quiet_hours.toml",

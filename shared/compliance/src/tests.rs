@@ -16,6 +16,7 @@ struct Case {
     marketing_sent: u32,
     is_approved: bool,
     has_postal_address: bool,
+    discloses: bool,
     at: Timestamp,
     simulated_world: bool,
 }
@@ -32,6 +33,7 @@ impl Case {
             marketing_sent: 0,
             is_approved: false,
             has_postal_address: false,
+            discloses: false,
             at: utc(NOON_IN_NEW_YORK),
             simulated_world: false,
         }
@@ -55,6 +57,7 @@ impl Case {
             allowed_destinations: Vec::new(),
             undeclared_purpose: self.undeclared,
             simulated_world: self.simulated_world,
+            discloses: self.discloses,
         };
         let subject = Subject {
             channel: self.channel,
@@ -373,6 +376,34 @@ fn filters_html_and_template_values() {
         variables,
     });
     assert!(rules::content::evaluate(&content).is_some());
+}
+
+#[test]
+fn first_message_gets_the_disclosure() {
+    let mut case = Case::new(Channel::Sms, BERLIN);
+    assert!(
+        !case.decision().inserts_disclosure(),
+        "the installation does not disclose"
+    );
+    case.discloses = true;
+    let decision = case.decision();
+    assert!(decision.inserts_disclosure());
+    assert_eq!(
+        (decision.label(), decision.rule(), decision.advice().count()),
+        ("allow", None, 0)
+    );
+    case.purpose = Some(SendPurpose::Otp);
+    assert!(!case.decision().inserts_disclosure());
+    case.purpose = None;
+    case.contact.is_disclosed = true;
+    assert!(!case.decision().inserts_disclosure());
+    // Calls have the disclosure in their first words.
+    let mut call = Case::new(Channel::Voice, BERLIN);
+    call.discloses = true;
+    assert!(!call.decision().inserts_disclosure());
+    let rule = include_str!("../../../deploy/rules/disclosure.toml").replace("\"insert\"", "\"block\"");
+    let core = include_str!("../../../deploy/rules/core.toml");
+    assert!(RuleSet::parse_text(&format!("{core}\n{rule}")).is_err());
 }
 
 #[test]

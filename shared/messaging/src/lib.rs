@@ -21,6 +21,7 @@ mod mail;
 pub mod media;
 mod metrics;
 pub mod outbound;
+mod provenance;
 mod public_urls;
 mod retention;
 mod rewrap;

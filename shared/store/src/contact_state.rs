@@ -46,6 +46,8 @@ pub struct ContactState {
     pub prior_request: Option<MessageId>,
     /// The agent's newest open conversation with the contact.
     pub conversation: Option<String>,
+    /// The person has been told, on this channel, that an AI assistant writes.
+    pub is_disclosed: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -58,6 +60,7 @@ struct ContactRow {
     recipient_agent: Option<String>,
     prior_request: Option<String>,
     conversation: Option<String>,
+    is_disclosed: bool,
 }
 
 impl TryFrom<ContactRow> for ContactState {
@@ -86,6 +89,7 @@ impl TryFrom<ContactRow> for ContactState {
             recipient_agent: row.recipient_agent.map(AgentId::from),
             prior_request: row.prior_request.map(MessageId::from),
             conversation: row.conversation,
+            is_disclosed: row.is_disclosed,
         })
     }
 }
@@ -121,7 +125,9 @@ const FIND: Sql = Sql {
                 AND k.org_id = i.org_id AND k.released_at IS NULL) AS recipient_agent,
             (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request,
             (SELECT MAX(conversation_id) FROM conversation_contacts o WHERE o.agent_id = i.agent_id
-                AND o.contact = i.contact) AS conversation
+                AND o.contact = i.contact) AS conversation,
+            EXISTS (SELECT 1 FROM ai_disclosures d WHERE d.org_id = i.org_id AND d.channel = i.channel
+                AND d.contact = i.contact) AS is_disclosed
         FROM ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
             contact TEXT, idempotency_key TEXT)) WITH ORDINALITY
             AS i (org_id, address, channel, channel_id, agent_id, contact, key, n)
@@ -148,7 +154,9 @@ const FIND: Sql = Sql {
                 AND k.org_id = i.org_id AND k.released_at IS NULL) AS recipient_agent,
             (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request,
             (SELECT MAX(conversation_id) FROM conversation_contacts o WHERE o.agent_id = i.agent_id
-                AND o.contact = i.contact) AS conversation
+                AND o.contact = i.contact) AS conversation,
+            EXISTS (SELECT 1 FROM ai_disclosures d WHERE d.org_id = i.org_id AND d.channel = i.channel
+                AND d.contact = i.contact) AS is_disclosed
         FROM item AS i ORDER BY i.n",
 };
 

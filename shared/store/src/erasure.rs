@@ -55,6 +55,8 @@ const OF_ORG: &[&str] = &[
         AND address IN (SELECT address FROM suppressions WHERE org_id = $1 ORDER BY address LIMIT 500)",
     "DELETE FROM contact_identities WHERE org_id = $1
         AND value IN (SELECT value FROM contact_identities WHERE org_id = $1 ORDER BY value LIMIT 500)",
+    "DELETE FROM ai_disclosures WHERE org_id = $1
+        AND contact IN (SELECT contact FROM ai_disclosures WHERE org_id = $1 ORDER BY channel, contact LIMIT 500)",
     "DELETE FROM consent_records WHERE id IN
         (SELECT id FROM consent_records WHERE org_id = $1 ORDER BY contact, id LIMIT 500)",
     "DELETE FROM refusals WHERE id IN (SELECT id FROM refusals WHERE org_id = $1 ORDER BY id LIMIT 500)",

@@ -5,6 +5,7 @@ mod account_notices;
 mod agent_status;
 mod agent_tokens;
 mod agents;
+mod ai_disclosures;
 mod alert_routes;
 mod alerts;
 mod approvals;

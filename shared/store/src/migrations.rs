@@ -102,6 +102,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(61, "0061_alerts"),
     portable!(62, "0062_attempts_in_messages"),
     portable!(63, "0063_compliance_choices"),
+    portable!(64, "0064_ai_disclosures"),
 ];
 
 impl Step {

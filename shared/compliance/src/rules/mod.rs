@@ -9,6 +9,7 @@ pub mod consent_required;
 pub mod consent_revoked;
 pub mod content;
 pub mod destination;
+pub mod disclosure;
 pub mod do_not_contact;
 pub mod emergency_number;
 pub mod frequency;

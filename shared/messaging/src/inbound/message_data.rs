@@ -6,7 +6,7 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use super::Inbound;
-use crate::mail;
+use crate::{mail, provenance};
 
 /// The data of a message that is stored permanently: sender, recipient and time, without content.
 pub(super) fn permanent_data(
@@ -69,6 +69,7 @@ pub(super) fn permanent_data(
     let at = message.sent_at.unwrap_or_else(|| inbound.clock.now());
     put("timestamp", json!(at.to_rfc3339_opts(SecondsFormat::Millis, true)));
     put("provider", json!(carrier));
+    put("provenance", provenance::of(carrier, message));
     data
 }
 

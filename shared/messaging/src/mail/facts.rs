@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::text::text_of_html;
+use crate::provenance;
 
 /// Ids of a thread that are kept with the event.
 const MAX_REFERENCES: usize = 20;
@@ -83,6 +84,7 @@ pub(crate) async fn complete(
         return Ok(());
     };
     add_facts(data, message);
+    data.insert("provenance".to_owned(), provenance::of_mail(message));
     let is_automated = message.mail.as_ref().is_some_and(|mail| mail.automated.is_some());
     let words = (
         message.subject.as_deref().unwrap_or_default(),

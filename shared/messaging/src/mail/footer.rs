@@ -2,6 +2,19 @@
 
 use butt_dial_domain::message::Content;
 
+/// Appends a paragraph to the text and to the HTML of a message. A message without both gets a text.
+pub(crate) fn append_paragraph(content: &mut Content, text: &str) {
+    if content.body.is_some() || content.html.is_none() {
+        let body = content.body.get_or_insert_default();
+        let gap = if body.is_empty() { "" } else { "\n\n" };
+        body.push_str(gap);
+        body.push_str(text);
+    }
+    if let Some(html) = &mut content.html {
+        insert_at_end(html, &format!("<p>{}</p>", escape(text)));
+    }
+}
+
 /// Appends the footer to the text and to the HTML of a mail.
 pub(crate) fn append(content: &mut Content, address: &str, unsubscribe: &str) {
     let lines: Vec<&str> = address.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -15,10 +28,14 @@ pub(crate) fn append(content: &mut Content, address: &str, unsubscribe: &str) {
             lines.iter().map(|line| escape(line)).collect::<Vec<_>>().join("<br>"),
             url = escape(unsubscribe),
         );
-        // Text after the end of the document is not shown by every mail program.
-        let end = html.to_ascii_lowercase().rfind("</body>").unwrap_or(html.len());
-        html.insert_str(end, &footer);
+        insert_at_end(html, &footer);
     }
+}
+
+/// Inserts a part before the end of the document: not every mail program shows what follows it.
+fn insert_at_end(html: &mut String, part: &str) {
+    let end = html.to_ascii_lowercase().rfind("</body>").unwrap_or(html.len());
+    html.insert_str(end, part);
 }
 
 fn escape(text: &str) -> String {

@@ -31,6 +31,8 @@ pub struct OutboundSettings {
     pub reconcile_after: Vec<Duration>,
     /// How long a message waits for the approval of a person.
     pub approval_time: TimeDelta,
+    /// The words of the disclosure in first messages.
+    pub disclosure: String,
     /// How many messages an agent may have scheduled.
     pub scheduled_per_agent: u32,
     /// How many messages all agents of an organization may have scheduled.

@@ -14,6 +14,7 @@ mod choose_sender;
 mod colleagues;
 mod comply;
 pub(crate) mod deferred;
+mod disclose;
 mod dispatch;
 mod fall_back;
 mod fallback_chain;

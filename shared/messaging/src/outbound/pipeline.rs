@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::{
     Outbound, SendReceipt, SendRequest, authorize,
     choose_sender::Binding,
-    comply, dispatch, fallback_chain,
+    comply, disclose, dispatch, fallback_chain,
     idempotency::{self, Deduplicated},
     mail_headers, record,
     reserve::{self, Reservation},
@@ -89,6 +89,7 @@ impl Outbound {
             return self.timed("schedule", Box::pin(schedule)).await;
         }
 
+        disclose::disclose(self, &mut compliant)?;
         if compliant.message.channel == Channel::Email {
             let headers = mail_headers::add_headers(self, &mut compliant);
             self.timed("headers", Box::pin(headers)).await?;

@@ -11,7 +11,7 @@ use super::{
     choose_sender::{self, Binding},
     comply,
     comply::CompliantMessage,
-    reserve, validate,
+    disclose, reserve, validate,
 };
 
 /// The result that a send would have.
@@ -60,13 +60,14 @@ impl Outbound {
             .await?;
         let ruling = comply::rule_on(self, &message, &contact).await?;
         let is_colleague = contact.recipient_agent.is_some();
-        let compliant = CompliantMessage {
+        let mut compliant = CompliantMessage {
             is_colleague,
             is_internal: is_colleague && message.content.call.is_none(),
             message,
             ruling,
             approval: None,
         };
+        disclose::disclose(self, &mut compliant)?;
         let estimate = reserve::estimate(self, &compliant, None);
         let message = compliant.message;
         Ok(Preflight {

@@ -52,6 +52,9 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
             false
         }
     };
+    if let (Outcome::Accepted(_), Some(contact)) = (&outcome, &message.disclosed_to) {
+        record_disclosure(outbound, &message, contact).await;
+    }
     match outcome {
         Outcome::Accepted(acceptance) if is_written => {
             let call = message.dispatch.content.call.is_some();
@@ -65,6 +68,15 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
         }
         Outcome::Refused(refusal) if is_written => Err(refusal_error(&refusal, &message)),
         _ => Ok(pending_receipt(message)),
+    }
+}
+
+/// Records that the person has been told. If it fails, the next message tells the person once more.
+async fn record_disclosure(outbound: &Outbound, message: &ReservedMessage, contact: &str) {
+    let (channel, now) = (message.dispatch.channel, outbound.clock.now());
+    let recorded = outbound.store.record_disclosure(&message.org, channel, contact, now);
+    if let Err(error) = recorded.await {
+        tracing::warn!(%error, message_id = %message.dispatch.message, "disclosure not recorded");
     }
 }
 

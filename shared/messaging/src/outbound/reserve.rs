@@ -49,6 +49,8 @@ pub(super) struct ReservedMessage {
     pub thread: ThreadRef,
     /// A refusal keeps the idempotency key.
     pub keeps_key: bool,
+    /// The person who is told by this message that an AI assistant writes.
+    pub disclosed_to: Option<String>,
 }
 
 pub(super) enum Reservation {
@@ -279,6 +281,7 @@ async fn withdraw(outbound: Arc<Outbound>, id: MessageId, failure: Code) {
 
 fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, estimate: Micros) -> ReservedMessage {
     let advice = compliant.advice();
+    let discloses = compliant.ruling.decision.inserts_disclosure();
     let CompliantMessage {
         message, is_internal, ..
     } = compliant;
@@ -294,6 +297,7 @@ fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, 
     let urls = &outbound.public_urls;
     let call_urls = message.content.call.as_ref();
     ReservedMessage {
+        disclosed_to: discloses.then(|| message.to.contact_key()),
         dispatch: Dispatch {
             callback: urls.receipts(carrier.id, &message.id),
             call_urls: call_urls.and_then(|_| urls.call_urls(carrier.id, message.id.as_str())),

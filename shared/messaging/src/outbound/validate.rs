@@ -27,7 +27,7 @@ use super::{
 };
 
 /// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
-const MAX_TEXT: usize = 1_600;
+pub(super) const MAX_TEXT: usize = 1_600;
 /// Resend accepts 40 MB per mail; a text beyond one million characters is not a letter.
 const MAX_EMAIL: usize = 1_000_000;
 /// RFC 5322, 2.1.1: a line is at most 998 characters.

@@ -84,6 +84,7 @@ impl Bench {
         let settings = ComplianceSettings {
             allowed_destinations: Vec::new(),
             undeclared_purpose: SendPurpose::Undeclared,
+            discloses: false,
             simulated_world: false,
         };
         let compliance = Compliance::register(&registry, settings, RuleSet::built_in().unwrap().into()).unwrap();
@@ -115,6 +116,7 @@ impl Bench {
             .settings(OutboundSettings {
                 simulated_world: false,
                 approval_time: TimeDelta::hours(24),
+                disclosure: "Sent by an AI assistant.".into(),
                 identity: IdentityMode::Dedicated,
                 pool_binding: BINDING,
                 reconcile_after: Vec::new(),

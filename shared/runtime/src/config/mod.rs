@@ -93,6 +93,8 @@ pub struct Config {
     pub compliance: ComplianceSettings,
     /// How long a message waits for the approval of a person.
     pub approval_time: TimeDelta,
+    /// The words of the disclosure in first messages.
+    pub disclosure: String,
     pub rules: Arc<RuleSet>,
     pub senders: SenderSettings,
     pub carriers: CarrierSetup,
@@ -214,6 +216,7 @@ impl Config {
             prices: Arc::new(prices(&source)?),
             compliance,
             approval_time: TimeDelta::hours(source.number("approval_hours", 1, 720)?),
+            disclosure: outbound::disclosure(&source)?,
             rules,
             senders: senders::settings(&source, &carriers)?,
             carriers,

@@ -19,6 +19,10 @@ pub(super) fn settings(
         allowed_destinations: allowed_destinations(source)?,
         undeclared_purpose: undeclared.parse().unwrap_or(SendPurpose::Undeclared),
         simulated_world,
+        discloses: match source.one_of("ai_disclosure", &["auto", "on", "off"])?.as_str() {
+            "auto" => !simulated_world,
+            choice => choice == "on",
+        },
     };
     Ok((settings, rules(source)?.into()))
 }
@@ -28,6 +32,21 @@ fn rules(source: &Source) -> Result<RuleSet, ConfigError> {
         return RuleSet::built_in().map_err(|error| ConfigError(error.to_string()));
     };
     RuleSet::read(Path::new(&directory)).map_err(|error| ConfigError(format!("RULES_DIR, {error}")))
+}
+
+/// The longest disclosure, in characters.
+const MAX_DISCLOSURE: usize = 200;
+
+/// Reads the words of the disclosure in first messages.
+pub(super) fn disclosure(source: &Source) -> Result<String, ConfigError> {
+    let text = source.text("ai_disclosure_text")?.trim().to_owned();
+    let is_valid = (1..=MAX_DISCLOSURE).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    match is_valid {
+        true => Ok(text),
+        false => Err(ConfigError(format!(
+            "AI_DISCLOSURE_TEXT has 1 to {MAX_DISCLOSURE} characters in one line"
+        ))),
+    }
 }
 
 /// Reads beginnings of telephone numbers.
@@ -51,6 +70,7 @@ impl Config {
         OutboundSettings {
             simulated_world,
             approval_time: self.approval_time,
+            disclosure: self.disclosure.clone(),
             identity: self.senders.identity,
             pool_binding: self.senders.pool_binding,
             reconcile_after: self.reconcile_after.clone(),

@@ -55,6 +55,7 @@ const ROWS: &[&str] = &[
         VALUES ('cr', $1, $2, 'x', 'sms', '+1', 'granted', CURRENT_TIMESTAMP)",
     "INSERT INTO conversations (id, org_id, agent_id, status, details, created_at, updated_at)
         VALUES ('cv', $1, $2, 'active', $3, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO ai_disclosures (org_id, channel, contact, at) VALUES ($1, 'sms', '+1', CURRENT_TIMESTAMP)",
     "INSERT INTO attempts (message_id, number, replica, started_at)
         SELECT id, 1, 'r', created_at FROM messages WHERE agent_id = $2",
     "INSERT INTO conversation_contacts (agent_id, contact, conversation_id) VALUES ($2, '+1', 'cv')",

@@ -477,6 +477,22 @@ both_engines! {
         }
     }
 
+    async fn disclosure_counts_for_its_channel(db: &Database) {
+        let agent = new_agent(db).await;
+        let channel = sender(db, &agent, Channel::Sms, "+14155550100").await;
+        let is_disclosed = async |on: Channel, contact: &str| {
+            let found = db.find_contact_state(&agent.org_id, &agent.id, (&channel, on), contact, "k").await;
+            found.unwrap().is_disclosed
+        };
+        assert!(!is_disclosed(Channel::Sms, PERSON).await);
+        for _ in 0..2 {
+            db.record_disclosure(&agent.org_id, Channel::Sms, PERSON, morning()).await.unwrap();
+        }
+        assert!(is_disclosed(Channel::Sms, PERSON).await);
+        assert!(!is_disclosed(Channel::Whatsapp, PERSON).await);
+        assert!(!is_disclosed(Channel::Sms, STRANGER).await);
+    }
+
     async fn organization_chooses_how_it_complies(db: &Database) {
         let agent = new_agent(db).await;
         let org = &agent.org_id;

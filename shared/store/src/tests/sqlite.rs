@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::Acceptance;
 
 #[tokio::test]
 async fn log_is_copied_while_writers_go_on() {

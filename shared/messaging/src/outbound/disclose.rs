@@ -1,0 +1,26 @@
+//! The disclosure in the first message to a person: the words that an AI assistant writes. The rules decide whether it is added.
+
+use butt_dial_domain::{Channel, Code, Failure};
+
+use super::{Outbound, comply::CompliantMessage, validate::MAX_TEXT};
+use crate::mail::footer;
+
+/// Adds the disclosure if the decision demands it. Fails with `InvalidContent` if the text is too long with it.
+pub(super) fn disclose(outbound: &Outbound, compliant: &mut CompliantMessage) -> Result<(), Failure> {
+    if !compliant.ruling.decision.inserts_disclosure() {
+        return Ok(());
+    }
+    let (channel, text) = (compliant.message.channel, outbound.settings.disclosure.as_str());
+    let content = &mut compliant.message.content;
+    footer::append_paragraph(content, text);
+    let length = content.body.as_deref().unwrap_or_default().chars().count();
+    if channel != Channel::Email && length > MAX_TEXT {
+        return Err(Failure::new(
+            Code::InvalidContent,
+            format!("the text is longer than {MAX_TEXT} characters with the disclosure of the first message: {text:?}"),
+        )
+        .on(channel)
+        .hint("shorten it; later messages to this contact have no disclosure"));
+    }
+    Ok(())
+}
