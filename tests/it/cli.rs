@@ -328,3 +328,24 @@ async fn do_not_contact_list_is_imported_and_exported() {
         .await;
     assert!(unknown.contains("no organization with this id"), "{unknown}");
 }
+
+#[tokio::test]
+async fn consents_are_imported_and_exported() {
+    let shell = Shell::new(&[]);
+    let account = shell.bootstrap(&[]).await;
+    let org = account["orgId"].as_str().unwrap();
+    let table = shell.directory.path().join("consents.csv");
+    // A quoted field may have several lines.
+    let rows = "address,status,at,source\n+12125550188,granted,2026-01-02T03:04:05Z,\"paper\nform\"\n12,granted,2026-01-02T03:04:05Z,x\n";
+    std::fs::write(&table, rows).unwrap();
+    let table = table.to_str().unwrap();
+    let imported = shell.fail(&["consents", "import", "--org", org, table]).await;
+    assert!(
+        imported.contains("1 entries recorded, 1 invalid") && imported.contains("line 4, address:"),
+        "{imported}"
+    );
+    let lines = output_text(&shell.run(&["consents", "export", "--org", org]).await);
+    assert!(lines.contains(r#""method":"import""#), "{lines}");
+    let csv = output_text(&shell.run(&["consents", "export", "--csv", "--org", org]).await);
+    assert!(csv.contains("+12125550188,sms,all,granted,"), "{csv}");
+}

@@ -30,6 +30,7 @@ mod carrier_faults;
 mod cli;
 mod colleagues;
 mod compliance;
+mod consent_ledger;
 mod conversations;
 mod crash_recovery;
 mod error_bodies;

@@ -11,8 +11,8 @@ use butt_dial_runtime::{
 use clap::{Parser, Subcommand};
 
 use crate::{
-    agent, audit, bootstrap, console_key, dead_letters, demo, do_not_contact, doctor, health, install_tls, rewrap_keys,
-    rules, serve, simulator,
+    agent, audit, bootstrap, consents, console_key, dead_letters, demo, do_not_contact, doctor, health, install_tls,
+    rewrap_keys, rules, serve, simulator,
 };
 
 /// A communications server for AI agents: a phone number, SMS, e-mail and WhatsApp over MCP and REST.
@@ -66,6 +66,9 @@ enum Command {
     /// Import or export the do-not-contact list of an organization.
     #[command(subcommand)]
     DoNotContact(do_not_contact::Command),
+    /// Import or export the consent ledger of an organization.
+    #[command(subcommand)]
+    Consents(consents::Command),
     /// Check rule sets of compliance, and replay decisions of the past by another one.
     #[command(subcommand)]
     Rules(rules::Command),
@@ -155,6 +158,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::Audit(command) => audit::run(config, command).await,
         Command::DeadLetters(command) => dead_letters::run(config, command).await,
         Command::DoNotContact(command) => do_not_contact::run(config, command).await,
+        Command::Consents(command) => consents::run(config, command).await,
         Command::Rules(command) => rules::run(config, command).await,
         Command::RaisePartitions => serve::raise_partitions(config).await,
         Command::RewrapKeys => rewrap_keys::run(config).await,

@@ -4,6 +4,7 @@ mod agent;
 mod audit;
 pub mod bootstrap;
 pub mod cli;
+mod consents;
 mod console_key;
 mod dead_letters;
 pub mod demo;

@@ -6,6 +6,8 @@
 //! [`Compliance`] applies decisions for agents: it counts verdicts and turns a block into the refusal that the agent receives.
 
 mod choices;
+mod consent_import;
+mod consent_ledger;
 mod consents;
 mod decision;
 mod do_not_contact;
@@ -27,6 +29,8 @@ use serde_json::{Value, json};
 
 pub use butt_dial_store::{ConsentStatus, Refusal};
 pub use choices::{Choices, ComplianceChoices};
+pub use consent_import::{ConsentImport, InvalidConsent, NewLedgerEntry};
+pub use consent_ledger::{ConsentLedger, LedgerEntry, LedgerFormat, LedgerPage, MAX_EXPORT, seal_words, words_context};
 pub use consents::{CONSENT_KINDS, ConsentState, Consents, NewConsent};
 pub use decision::{Decision, Finding, Verdict, decide};
 pub use do_not_contact::{DoNotContact, Import, InvalidRow, NewEntry};

@@ -1,6 +1,7 @@
 //! The encryption of stored contents with the newest key of the operator. It may be interrupted and repeated at any time: what has
 //! been done already is recognized, and a content that changes meanwhile is left to its writer.
 
+use butt_dial_compliance::words_context;
 use butt_dial_domain::{Clock, Failure, MessageId};
 use butt_dial_store::{SealedColumn, SealedContent, Store};
 use butt_dial_vault::{Undecryptable, Vault};
@@ -141,6 +142,7 @@ fn reseal(vault: &Vault, column: SealedColumn, content: &SealedContent) -> Resul
         | SealedColumn::ProviderAccounts
         | SealedColumn::Conversations
         | SealedColumn::NumberRegistrations => content.id.clone(),
+        SealedColumn::ConsentEvents => words_context(&content.id),
         SealedColumn::Fallbacks => deferred::context(&MessageId::from(content.id.as_str())),
         SealedColumn::DeadLetters => return Envelope::reseal(vault, &content.sealed),
     };

@@ -9,7 +9,8 @@ use butt_dial_alerts::Alerts;
 use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
-use butt_dial_compliance::{Choices, Consents, DoNotContact, RuleHistory};
+
+use butt_dial_compliance::{Choices, ConsentLedger, Consents, DoNotContact, RuleHistory};
 use butt_dial_domain::Clock;
 use butt_dial_identity::Guard;
 use butt_dial_messaging::{Conversations, Delivery, Inbound, Media, Outbound};
@@ -33,6 +34,7 @@ pub struct Product {
     pub conversations: Conversations,
     pub people: People,
     pub consents: Consents,
+    pub consent_ledger: ConsentLedger,
     pub rule_history: RuleHistory,
     pub do_not_contact: DoNotContact,
     pub compliance_choices: Choices,
@@ -75,6 +77,7 @@ impl Product {
             conversations: platform.product.conversations.clone(),
             people: platform.product.people.clone(),
             consents: platform.product.consents.clone(),
+            consent_ledger: platform.product.consent_ledger.clone(),
             do_not_contact: platform.product.do_not_contact.clone(),
             compliance_choices: platform.product.compliance_choices.clone(),
             rule_history: platform.product.rule_history.clone(),

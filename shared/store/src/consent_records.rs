@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 
 use butt_dial_domain::{AgentId, Channel, OrgId, address::contact_key, clock::Timestamp};
+use serde_json::Value;
 
 use crate::{
-    Store, StoreError,
-    consents::{self, spellings},
+    ConsentBasis, ConsentMethod, Store, StoreError,
+    consent_ledger::{self, LedgerRow},
+    consents::{self, keys_of, spellings},
     contact_state::ConsentStatus,
     engine::{Sql, in_tx, on_reader, with_timeout},
     identities::Identities,
@@ -32,6 +34,20 @@ pub struct ConsentRecord<'a> {
     /// How the person has consented, in the agent's words.
     pub source: Option<&'a str>,
     pub notes: Option<&'a str>,
+}
+
+impl ConsentRecord<'_> {
+    fn evidence(&self) -> Value {
+        let facts = [
+            ("agentId", Some(self.agent.as_str())),
+            ("source", self.source),
+            ("notes", self.notes),
+        ];
+        let known = facts
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+        Value::Object(known.collect())
+    }
 }
 
 /// The consent in force.
@@ -147,6 +163,18 @@ impl Store {
                 .execute(db)
                 .await?
                 .rows_affected());
+            let evidence = record.evidence();
+            let basis = ConsentBasis {
+                evidence: Some(&evidence),
+                ..ConsentBasis::new(ConsentMethod::Statement, RECORDED_BY_AGENT)
+            };
+            let keys = keys_of(record.org.as_str(), record.address, &identities);
+            let entries = keys.iter().map(|key| {
+                let person = (record.org.as_str(), key.as_str());
+                LedgerRow::new(person, (record.channel, false), record.granted, &basis, now)
+                    .by(record.actor, record.kind)
+            });
+            consent_ledger::append(&mut tx, &entries.collect::<Vec<_>>(), now).await?;
             tx.commit().await?;
             Ok(true)
         })

@@ -6,7 +6,8 @@ use butt_dial_domain::{Channel, address::contact_key, clock::Timestamp};
 use serde::Serialize;
 
 use crate::{
-    StoreError,
+    ConsentBasis, StoreError,
+    consent_ledger::{self, LedgerRow},
     contact_state::{ConsentStatus, UNREACHABLE},
     engine::{Sql, Tx, in_tx},
     identities::Identities,
@@ -71,6 +72,7 @@ pub(crate) struct Consent<'a> {
     pub channel: Channel,
     pub granted: bool,
     pub scope: Scope,
+    pub basis: ConsentBasis<'a>,
 }
 
 /// The subject of a consent.
@@ -134,8 +136,15 @@ impl<'a> ConsentRow<'a> {
     }
 }
 
-/// Records consents in their order: each holds on every channel that shares the address. A revocation cancels what is
-/// scheduled; a grant lifts suppressions of unreachable addresses.
+/// The keys of one person: of the address that was named, and of the addresses that carriers have linked with it.
+pub(crate) fn keys_of(org: &str, address: &str, identities: &Identities) -> BTreeSet<String> {
+    let key = contact_key(address);
+    let linked = identities.addresses(org, &key).collect::<Vec<_>>();
+    linked.into_iter().chain([key]).collect()
+}
+
+/// Records consents in their order, in the ledger and in the state: each holds on every channel that shares the address. A
+/// revocation cancels what is scheduled; a grant lifts suppressions of unreachable addresses.
 pub(crate) async fn set_consents(
     tx: &mut Tx,
     consents: &[Consent<'_>],
@@ -168,6 +177,22 @@ pub(crate) async fn set_consents(
         .execute(db)
         .await?
         .rows_affected());
+    let keys: Vec<_> = consents
+        .iter()
+        .map(|consent| keys_of(consent.org, consent.address, &identities))
+        .collect();
+    let entries = consents.iter().zip(&keys).flat_map(|(consent, keys)| {
+        let place = (consent.channel, consent.scope == Scope::Marketing);
+        keys.iter().enumerate().map(move |(n, key)| {
+            let entry = LedgerRow::new((consent.org, key), place, consent.granted, &consent.basis, at);
+            match consent.basis.event {
+                // An event that is applied again is in the ledger already.
+                Some(event) => entry.identified(&format!("{event}_{:?}_{n}", consent.scope)),
+                None => entry,
+            }
+        })
+    });
+    consent_ledger::append(tx, &entries.collect::<Vec<_>>(), at).await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, address::contact_key, clock::Timestamp};
 
 use crate::{
-    Store, StoreError,
+    ConsentBasis, Store, StoreError,
     consents::{self, Consent, Scope},
     contact_state::{ContactQuery, ContactState},
     engine::{on_reader, on_writer, with_timeout},
@@ -76,13 +76,13 @@ impl Store {
 
     /// Records the consent of a person, on every channel that shares the address. It applies to every send that starts
     /// after the commit; a revocation also cancels what is scheduled.
-    pub async fn record_consent(
+    pub async fn record_consent<'a>(
         &self,
         org: &OrgId,
         channel: Channel,
         address: &str,
         granted: bool,
-        source: &str,
+        basis: impl Into<ConsentBasis<'a>>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let consent = Consent {
@@ -91,7 +91,9 @@ impl Store {
             channel,
             granted,
             scope: Scope::All,
+            basis: basis.into(),
         };
+        let source = consent.basis.source;
         with_timeout(async {
             let mut tx = self.begin().await?;
             consents::set_consents(&mut tx, &[consent], source, now).await?;
@@ -102,12 +104,12 @@ impl Store {
     }
 
     /// Records the consent of a person to marketing messages on WhatsApp.
-    pub async fn record_marketing_consent(
+    pub async fn record_marketing_consent<'a>(
         &self,
         org: &OrgId,
         address: &str,
         granted: bool,
-        source: &str,
+        basis: impl Into<ConsentBasis<'a>>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let consent = Consent {
@@ -116,7 +118,9 @@ impl Store {
             channel: Channel::Whatsapp,
             granted,
             scope: Scope::Marketing,
+            basis: basis.into(),
         };
+        let source = consent.basis.source;
         with_timeout(async {
             let mut tx = self.begin().await?;
             consents::set_consents(&mut tx, &[consent], source, now).await?;

@@ -59,6 +59,8 @@ const OF_ORG: &[&str] = &[
         AND contact IN (SELECT contact FROM ai_disclosures WHERE org_id = $1 ORDER BY channel, contact LIMIT 500)",
     "DELETE FROM consent_records WHERE id IN
         (SELECT id FROM consent_records WHERE org_id = $1 ORDER BY contact, id LIMIT 500)",
+    "DELETE FROM consent_events WHERE org_id = $1
+        AND seq IN (SELECT seq FROM consent_events WHERE org_id = $1 ORDER BY seq LIMIT 500)",
     "DELETE FROM refusals WHERE id IN (SELECT id FROM refusals WHERE org_id = $1 ORDER BY id LIMIT 500)",
     "DELETE FROM sender_bindings WHERE org_id = $1",
     "DELETE FROM sender_orders WHERE org_id = $1",

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use butt_dial_domain::{ChannelId, address::contact_key, clock::Timestamp};
+use butt_dial_domain::{Channel, ChannelId, address::contact_key, clock::Timestamp};
 
 use crate::{
-    StoreError,
+    ConsentBasis, ConsentMethod, StoreError,
+    consent_ledger::{self, LedgerRow},
     contact_state::{ConsentStatus, UNREACHABLE},
     engine::{Sql, Tx, in_tx},
     inbound::json,
@@ -28,11 +29,12 @@ const FIND_LINKED: Sql = Sql {
 
 // `OFFSET 0`: each address is looked up alone. Otherwise Postgres may read all rows of the organization.
 const FIND_CONSENTS: Sql = Sql {
-    postgres: "SELECT channel, status, source, updated_at FROM jsonb_array_elements_text($2::JSONB) AS item (value)
-        CROSS JOIN LATERAL (SELECT channel, status, source, updated_at FROM consents
+    postgres:
+        "SELECT address, channel, status, source, updated_at FROM jsonb_array_elements_text($2::JSONB) AS item (value)
+        CROSS JOIN LATERAL (SELECT address, channel, status, source, updated_at FROM consents
             WHERE org_id = $1 AND address = item.value OFFSET 0) AS found
         ORDER BY updated_at, status",
-    sqlite: "SELECT channel, status, source, updated_at FROM consents
+    sqlite: "SELECT address, channel, status, source, updated_at FROM consents
         WHERE org_id = $1 AND address IN (SELECT value FROM json_each($2)) ORDER BY updated_at, status",
 };
 
@@ -119,6 +121,7 @@ struct LinkedRow {
 
 #[derive(sqlx::FromRow)]
 struct ConsentRow {
+    address: String,
     channel: String,
     status: ConsentStatus,
     source: String,
@@ -227,7 +230,7 @@ impl Link<'_> {
             .execute(db)
             .await?
             .rows_affected());
-        copy_consents(tx, self.org, &everyone).await?;
+        copy_consents(tx, self.org, &all, at).await?;
         let sql = tx.sql(COPY_SUPPRESSIONS);
         in_tx!(tx, |db| sqlx::query(sql)
             .bind(self.org)
@@ -257,21 +260,22 @@ impl Link<'_> {
     }
 }
 
-/// Copies the last consent on each channel to all addresses.
-async fn copy_consents(tx: &mut Tx, org: &str, everyone: &str) -> Result<(), StoreError> {
+/// Copies the last consent on each channel to all addresses. Addresses with another one get it in the ledger, too.
+async fn copy_consents(tx: &mut Tx, org: &str, all: &BTreeSet<String>, at: Timestamp) -> Result<(), StoreError> {
+    let everyone = json::text(&all.iter().collect::<Vec<_>>())?;
     let sql = tx.sql(FIND_CONSENTS);
     let found: Vec<ConsentRow> = in_tx!(tx, |db| {
-        sqlx::query_as(sql).bind(org).bind(everyone).fetch_all(db).await?
+        sqlx::query_as(sql).bind(org).bind(&everyone).fetch_all(db).await?
     });
     // The last one of each channel replaces the others.
-    let last: BTreeMap<String, ConsentRow> = found.into_iter().map(|row| (row.channel.clone(), row)).collect();
+    let last: BTreeMap<&str, &ConsentRow> = found.iter().map(|row| (row.channel.as_str(), row)).collect();
     let sql = tx.sql(COPY_CONSENT);
     for (channel, row) in last {
         let status: &'static str = row.status.into();
         in_tx!(tx, |db| sqlx::query(sql)
             .bind(org)
-            .bind(everyone)
-            .bind(&channel)
+            .bind(&everyone)
+            .bind(channel)
             .bind(status)
             .bind(&row.source)
             .bind(row.updated_at)
@@ -279,5 +283,35 @@ async fn copy_consents(tx: &mut Tx, org: &str, everyone: &str) -> Result<(), Sto
             .await?
             .rows_affected());
     }
+    let entries = linked_entries(org, all, &found);
+    consent_ledger::append(tx, &entries, at).await?;
     Ok(())
+}
+
+/// Returns the entries of the addresses that the copies change: one for the channels that share an address.
+fn linked_entries<'a>(org: &'a str, all: &'a BTreeSet<String>, found: &'a [ConsentRow]) -> Vec<LedgerRow<'a>> {
+    // By the first of the channels that share an address; `None`: marketing messages. The last row of each counts.
+    let mut last: BTreeMap<Option<Channel>, &ConsentRow> = BTreeMap::new();
+    let mut known: BTreeMap<(Option<Channel>, &str), &ConsentRow> = BTreeMap::new();
+    for row in found {
+        let channel = Channel::parse(&row.channel);
+        let group = channel.and_then(|channel| channel.consent_group().first().copied());
+        last.insert(group, row);
+        known.insert((group, &row.address), row);
+    }
+    let mut entries = Vec::new();
+    for (group, row) in last {
+        let differs = |address: &&String| {
+            let own = known.get(&(group, address.as_str()));
+            own.is_none_or(|own| (own.status, own.updated_at) != (row.status, row.updated_at))
+        };
+        let basis = ConsentBasis::new(ConsentMethod::Linked, &row.source);
+        let place = (group.unwrap_or(Channel::Whatsapp), group.is_none());
+        let granted = row.status == ConsentStatus::Granted;
+        entries.extend(
+            (all.iter().filter(differs))
+                .map(|address| LedgerRow::new((org, address), place, granted, &basis, row.updated_at)),
+        );
+    }
+    entries
 }

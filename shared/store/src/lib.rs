@@ -25,6 +25,8 @@ mod change;
 mod channels;
 mod charges;
 mod column;
+mod consent_imports;
+mod consent_ledger;
 mod consent_records;
 mod consents;
 mod console_sessions;
@@ -109,6 +111,8 @@ pub use channels::{AccountRef, OwnedChannel};
 pub use charges::TOTAL;
 pub use column::UnknownValue;
 
+pub use consent_imports::{ImportedConsent, ImportedConsents};
+pub use consent_ledger::{ConsentAction, ConsentBasis, ConsentEvent, ConsentMethod, ERASED_PREFIX};
 pub use consent_records::{ConsentInForce, ConsentRecord, RECORDED_BY_AGENT, RecordedConsent};
 pub use console_sessions::{ConsoleMembership, ConsoleSession, NewConsoleSession, OpenSession};
 pub use console_users::{Claim, ConsoleUser, Invitation, NewInvitation, NewOwner};
@@ -124,8 +128,8 @@ pub use error::StoreError;
 pub use event_leases::EventLease;
 pub use events::{AgentEvent, EventPositions, EventReason, EventState, NewEvent};
 pub use inbound::{
-    Applied, AppliedEntry, CallChange, Conclusion, ContactEffects, FollowUp, InboundBatch, InboundRow, ReceiptEntry,
-    StatusTransition,
+    Applied, AppliedEntry, CallChange, Conclusion, ConsentEvidence, ContactEffects, FollowUp, InboundBatch, InboundRow,
+    ReceiptEntry, StatusTransition,
 };
 pub use incomplete_events::IncompleteEvent;
 pub use memberships::{Member, MemberChange, Membership, Role};

@@ -103,6 +103,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(62, "0062_attempts_in_messages"),
     portable!(63, "0063_compliance_choices"),
     portable!(64, "0064_ai_disclosures"),
+    per_engine!(80, "0080_consent_events"),
 ];
 
 impl Step {

@@ -25,6 +25,8 @@ pub enum SealedColumn {
     Conversations,
     /// Data of registrations of numbers.
     NumberRegistrations,
+    /// Words of people in the consent ledger, by the id of their event.
+    ConsentEvents,
 }
 
 /// An encrypted content.
@@ -57,7 +59,7 @@ impl SealedContent {
 }
 
 impl SealedColumn {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Events,
         Self::Calls,
         Self::Messages,
@@ -67,6 +69,7 @@ impl SealedColumn {
         Self::DeadLetters,
         Self::Conversations,
         Self::NumberRegistrations,
+        Self::ConsentEvents,
     ];
 
     fn list(self) -> &'static str {
@@ -112,6 +115,12 @@ impl SealedColumn {
                 "SELECT id, org_id, details AS sealed, created_at AS ordered_at FROM conversations
                 WHERE created_at >= $1 AND (created_at > $1 OR id > $2) ORDER BY created_at, id LIMIT $3"
             }
+            Self::ConsentEvents => {
+                "SELECT event_id AS id, org_id, words AS sealed, recorded_at AS ordered_at FROM consent_events
+                WHERE words IS NOT NULL AND event_id IS NOT NULL
+                    AND recorded_at >= $1 AND (recorded_at > $1 OR event_id > $2)
+                ORDER BY recorded_at, event_id LIMIT $3"
+            }
             Self::NumberRegistrations => {
                 "SELECT id, org_id, data AS sealed, created_at AS ordered_at FROM number_registrations
                 WHERE created_at >= $1 AND (created_at > $1 OR id > $2) ORDER BY created_at, id LIMIT $3"
@@ -131,6 +140,7 @@ impl SealedColumn {
             }
             Self::DeadLetters => "UPDATE dead_letters SET payload = $3 WHERE id = $1 AND payload = $2",
             Self::Conversations => "UPDATE conversations SET details = $3 WHERE id = $1 AND details = $2",
+            Self::ConsentEvents => "UPDATE consent_events SET words = $3 WHERE event_id = $1 AND words = $2",
             Self::NumberRegistrations => "UPDATE number_registrations SET data = $3 WHERE id = $1 AND data = $2",
         }
     }
@@ -169,6 +179,6 @@ impl Store {
                 .await
                 .map(|done| done.rows_affected())
         })?;
-        Ok(done == 1)
+        Ok(done > 0)
     }
 }

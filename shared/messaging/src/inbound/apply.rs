@@ -305,6 +305,9 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
     is_quiet |= (keyword.is_some() && message.body.is_none() && !message.incomplete) || message.marketing.is_some();
     let needs_help_reply = needs_help_reply(keyword, &message);
     let effects = contact_effects(&message);
+    let consent = keyword::consent(keyword, revocation);
+    let evidence =
+        consent.map(|_| keyword::evidence(&inbound.vault, &owner.org, (&event_id, &carrier), keyword, &message));
     let is_incomplete = message.incomplete || !message.attachments.is_empty();
     let content = EventContent {
         message,
@@ -322,7 +325,8 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
         .is_quiet(is_quiet)
         .effects(effects)
         .maybe_channel_id(owner.channel_id)
-        .maybe_consent(keyword::consent(keyword, revocation))
+        .maybe_consent(consent)
+        .maybe_evidence(evidence)
         .agent(owner.agent)
         .org(owner.org)
         .build();
@@ -343,6 +347,9 @@ fn keyword_row(inbound: &Inbound, received: ReceivedMessage) -> Option<MessageRo
         return None;
     }
     let (needs_help_reply, effects) = (needs_help_reply(keyword, &message), contact_effects(&message));
+    let consent = keyword::consent(keyword, None);
+    let evidence =
+        consent.map(|_| keyword::evidence(&inbound.vault, &owner.org, (&event_id, &carrier), keyword, &message));
     // A name is content too.
     (message.sender_name, message.group, message.in_reply_to) = (None, None, None);
     let mut data = permanent_data(inbound, &event_id, &carrier, &message);
@@ -358,7 +365,8 @@ fn keyword_row(inbound: &Inbound, received: ReceivedMessage) -> Option<MessageRo
         .is_quiet(true)
         .effects(effects)
         .maybe_channel_id(owner.channel_id)
-        .maybe_consent(keyword::consent(keyword, None))
+        .maybe_consent(consent)
+        .maybe_evidence(evidence)
         .agent(owner.agent)
         .org(owner.org)
         .build();

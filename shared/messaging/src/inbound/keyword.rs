@@ -1,11 +1,17 @@
 //! Consent keywords of messages: STOP, START and HELP, and revocations in a person's own words (47 CFR 64.1200(a)(10)), in the words
 //! of `butt_dial_language`.
 
+use butt_dial_compliance::seal_words;
 use butt_dial_domain::{
-    Channel,
+    Channel, OrgId,
     inbound::{InboundMessage, Keyword},
 };
 use butt_dial_language::{Certainty, Revocation, keyword, mail_keyword, mail_revocation, revocation};
+use butt_dial_store::{ConsentEvidence, ConsentMethod};
+use butt_dial_vault::Vault;
+use serde_json::json;
+
+use super::unsubscribe;
 
 /// Detects the keyword of a message. A mail has STOP and START, in its subject or, once it is fetched, in its text. HELP
 /// in a mail is a request to the agent.
@@ -55,5 +61,30 @@ pub(super) fn consent(keyword: Option<Keyword>, revocation: Option<Revocation>) 
         None => revocation
             .is_some_and(|revocation| revocation.certainty == Certainty::Clear)
             .then_some(false),
+    }
+}
+
+/// Returns how a message gives or revokes consent, with its words for the ledger.
+pub(super) fn evidence(
+    vault: &Vault,
+    org: &OrgId,
+    (event, carrier): (&str, &str),
+    keyword: Option<Keyword>,
+    message: &InboundMessage,
+) -> ConsentEvidence {
+    let words = message.body.as_deref().or(message.subject.as_deref());
+    let method = match (keyword, words) {
+        _ if carrier == unsubscribe::SOURCE => ConsentMethod::OneClick,
+        (None, _) => ConsentMethod::FreeText,
+        (Some(_), Some(_)) => ConsentMethod::Keyword,
+        // A person who blocks or follows a sender at the vendor writes nothing. The text of a mail may follow.
+        (Some(_), None) if message.incomplete => ConsentMethod::Keyword,
+        (Some(_), None) => ConsentMethod::VendorPreference,
+    };
+    ConsentEvidence {
+        method,
+        words: words.map(|words| seal_words(vault, org, event, words)),
+        message: None,
+        detail: Some(json!({ "carrier": carrier, "sender": message.to, "carrierMessageId": message.carrier_id })),
     }
 }

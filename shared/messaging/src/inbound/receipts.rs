@@ -4,7 +4,7 @@ use butt_dial_domain::{
     inbound::{DeliveryStatus, Receipt},
     ports::carrier::RefusalClass,
 };
-use butt_dial_store::{ContactEffects, InboundRow, Message, StatusTransition};
+use butt_dial_store::{ConsentEvidence, ConsentMethod, ContactEffects, InboundRow, Message, StatusTransition};
 use chrono::SecondsFormat;
 use serde_json::json;
 
@@ -40,6 +40,12 @@ pub(super) fn opt_out_event(inbound: &Inbound, message: Message, receipt: &Recei
         }))
         .contact(message.recipient)
         .maybe_consent((!is_marketing_only).then_some(false))
+        .evidence(ConsentEvidence {
+            method: ConsentMethod::VendorPreference,
+            words: None,
+            message: Some(message.id.to_string()),
+            detail: Some(json!({ "providerCode": receipt.error_code })),
+        })
         .effects(ContactEffects {
             marketing: is_marketing_only.then_some(false),
             ..ContactEffects::default()

@@ -14,7 +14,7 @@ use super::{
 use crate::mail::UnsubscribeToken;
 
 /// The source of the event, in place of a carrier.
-const SOURCE: &str = "unsubscribe";
+pub(super) const SOURCE: &str = "unsubscribe";
 
 impl Inbound {
     /// Returns whether the token is one of this installation.

@@ -1,11 +1,13 @@
 //! The members of an event that tell of a mail besides its text.
 
+use butt_dial_compliance::seal_words;
 use butt_dial_domain::{
     Channel, OrgId,
     inbound::{AutomatedMail, InboundMessage, Keyword},
 };
 use butt_dial_language::mail_keyword;
-use butt_dial_store::{Store, StoreError};
+use butt_dial_store::{ConsentBasis, Store, StoreError};
+use butt_dial_vault::Vault;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
@@ -67,7 +69,8 @@ pub(crate) fn add_content(view: &mut Map<String, Value>, message: &InboundMessag
 /// that its words give or revoke.
 pub(crate) async fn complete(
     store: &Store,
-    org: &OrgId,
+    vault: &Vault,
+    (org, event): (&OrgId, &str),
     data: &mut Value,
     message: &mut InboundMessage,
     now: DateTime<Utc>,
@@ -94,8 +97,17 @@ pub(crate) async fn complete(
     if let Some(keyword @ (Keyword::Stop | Keyword::Start)) = keyword {
         data.insert("keyword".to_owned(), json!(keyword.as_str()));
         let granted = keyword == Keyword::Start;
+        let said = if words.1.is_empty() { words.0 } else { words.1 };
+        let said = seal_words(vault, org, event, said);
+        let detail = json!({ "sender": message.to, "carrierMessageId": message.carrier_id });
+        let basis = ConsentBasis {
+            event: Some(event),
+            words: Some(&said),
+            evidence: Some(&detail),
+            ..ConsentBasis::from("keyword")
+        };
         store
-            .record_consent(org, Channel::Email, &message.from, granted, "keyword", now)
+            .record_consent(org, Channel::Email, &message.from, granted, basis, now)
             .await?;
     }
     Ok(())

@@ -131,7 +131,15 @@ async fn append(media: &Arc<Media>, event: &EventAwaitingBody, message: Option<I
         Some(message) => {
             let mut message = message.cleaned();
             message.incomplete = false;
-            mail::complete(&media.store, &org, &mut data, &mut message, media.clock.now()).await?;
+            mail::complete(
+                &media.store,
+                &media.vault,
+                (&org, &id),
+                &mut data,
+                &mut message,
+                media.clock.now(),
+            )
+            .await?;
             Some(message)
         }
         None => None,

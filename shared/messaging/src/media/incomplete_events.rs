@@ -139,7 +139,15 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
                 content.message = message.cleaned();
                 content.message.incomplete = false;
                 let (org, now, mut data) = (event.org(), media.clock.now(), event.data.clone());
-                mail::complete(&media.store, &org, &mut data, &mut content.message, now).await?;
+                mail::complete(
+                    &media.store,
+                    &media.vault,
+                    (&org, &event.id),
+                    &mut data,
+                    &mut content.message,
+                    now,
+                )
+                .await?;
                 mark_incomplete(media, &mut event, data, false).await?;
             }
             Ok(Err(LookupError::NotFound)) => {

@@ -111,6 +111,7 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
         is_quiet: false,
         channel_id: None,
         consent: None,
+        evidence: None,
         follow_up: None,
         effects: Default::default(),
     };

@@ -9,7 +9,7 @@ use butt_dial_domain::{
     ports::carrier::{CarrierAcceptance, Outcome, Refusal, RefusalClass},
     sms,
 };
-use butt_dial_store::{SendResult, SettledSend, StoreError};
+use butt_dial_store::{ConsentBasis, ConsentMethod, SendResult, SettledSend, StoreError};
 use chrono::TimeDelta;
 
 use super::{
@@ -206,13 +206,13 @@ async fn revoke_consent(outbound: &Outbound, message: &ReservedMessage, class: R
     let dispatch = &message.dispatch;
     let now = outbound.clock.now();
     let (store, org, to) = (&outbound.store, &message.org, dispatch.to.as_str());
+    let basis = ConsentBasis {
+        message: Some(dispatch.message.as_str()),
+        ..ConsentBasis::new(ConsentMethod::VendorPreference, "carrier")
+    };
     let recorded = match class {
-        RefusalClass::OptedOutOfMarketing => store.record_marketing_consent(org, to, false, "carrier", now).await,
-        _ => {
-            store
-                .record_consent(org, dispatch.channel, to, false, "carrier", now)
-                .await
-        }
+        RefusalClass::OptedOutOfMarketing => store.record_marketing_consent(org, to, false, basis, now).await,
+        _ => store.record_consent(org, dispatch.channel, to, false, basis, now).await,
     };
     if let Err(error) = recorded {
         tracing::error!(%error, message_id = %dispatch.message, "opt-out reported by the carrier not recorded");

@@ -217,6 +217,7 @@ impl Bench {
                 is_quiet: false,
                 channel_id: None,
                 consent: None,
+                evidence: None,
                 follow_up: None,
                 effects: Default::default(),
                 id,

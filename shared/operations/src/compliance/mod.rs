@@ -1,6 +1,7 @@
 //! Compliance: checks before a send, refusals of the past, and the rules.
 
 pub mod choices;
+pub mod consent_ledger;
 pub mod decide_approval;
 pub mod do_not_contact;
 pub mod list_approvals;

@@ -10,7 +10,7 @@ use butt_dial_alerts::Alerts;
 use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
-use butt_dial_compliance::{Choices, Compliance, Consents, DoNotContact, RuleHistory};
+use butt_dial_compliance::{Choices, Compliance, ConsentLedger, Consents, DoNotContact, RuleHistory};
 use butt_dial_domain::{
     Clock, ReplicaId,
     ports::{model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription},
@@ -44,6 +44,7 @@ pub struct Product {
     pub conversations: Conversations,
     pub people: People,
     pub consents: Consents,
+    pub consent_ledger: ConsentLedger,
     pub rule_history: RuleHistory,
     pub do_not_contact: DoNotContact,
     pub compliance_choices: Choices,
@@ -147,6 +148,7 @@ impl Parts<'_> {
             trust: Trust::new(store.clone(), clock.clone()),
             conversations: Conversations::new(store.clone(), self.backends.vault.clone(), clock.clone()),
             consents: Consents::new(store.clone(), clock.clone()),
+            consent_ledger: ConsentLedger::new(store.clone(), self.backends.vault.clone(), clock.clone()),
             do_not_contact: DoNotContact::new(store.clone(), clock.clone()),
             compliance_choices: Choices::new(store.clone(), clock.clone()),
             rule_history: RuleHistory::new(store.clone(), clock.clone(), self.config.rules.clone()),

@@ -8,13 +8,16 @@ use butt_dial_domain::{
 
 use super::{ContactEffects, InboundRow, StatusTransition, json};
 use crate::{
-    StoreError,
+    ConsentBasis, ConsentMethod, StoreError,
     consents::{Consent, Scope, set_consents, spellings},
     contact_state::UNREACHABLE,
     engine::{Sql, Tx, in_tx},
     identities::{self, Identities, Link},
     sends::time_text,
 };
+
+/// The source of consent that events give or revoke, in the state.
+const WORD: &str = "keyword";
 
 // The sender may have been deleted meanwhile. A scalar subquery, because Postgres may read all rows for `EXISTS`.
 const OPEN_WINDOWS: Sql = Sql {
@@ -51,6 +54,7 @@ pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) ->
             channel: event.channel,
             granted,
             scope,
+            basis: basis_of(event, scope),
         };
         let all = event.consent.map(|granted| consent(granted, Scope::All));
         let marketing = event
@@ -59,7 +63,7 @@ pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) ->
             .map(|granted| consent(granted, Scope::Marketing));
         all.into_iter().chain(marketing)
     });
-    set_consents(tx, &consents.collect::<Vec<_>>(), "keyword", at).await?;
+    set_consents(tx, &consents.collect::<Vec<_>>(), WORD, at).await?;
     // After the words of the same batch, so that they hold for all addresses.
     let links: Vec<_> = events.iter().filter_map(|event| link_of(event)).collect();
     if links.is_empty() {
@@ -69,6 +73,23 @@ pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) ->
         link.write(tx, at).await?;
     }
     Ok(())
+}
+
+/// Returns how the event gives or revokes consent.
+fn basis_of(event: &InboundRow, scope: Scope) -> ConsentBasis<'_> {
+    let known = event.evidence.as_ref();
+    let method = match scope {
+        Scope::All => known.map_or(ConsentMethod::Keyword, |evidence| evidence.method),
+        // Vendors have switches for marketing; a person who writes means all messages.
+        Scope::Marketing => ConsentMethod::VendorPreference,
+    };
+    ConsentBasis {
+        event: Some(&event.id),
+        message: known.and_then(|evidence| evidence.message.as_deref()),
+        words: known.and_then(|evidence| evidence.words.as_deref()),
+        evidence: known.and_then(|evidence| evidence.detail.as_ref()),
+        ..ConsentBasis::new(method, WORD)
+    }
 }
 
 /// Returns the addresses of the contact that the event names together.

@@ -19,7 +19,7 @@ use butt_dial_domain::{
 use serde_json::Value;
 
 use crate::{
-    Call, DeliveryClaim, NewDeadLetter, Store, StoreError, dead_letters,
+    Call, ConsentMethod, DeliveryClaim, NewDeadLetter, Store, StoreError, dead_letters,
     engine::{Tx, as_number, on_writer, with_timeout},
 };
 
@@ -49,10 +49,24 @@ pub struct InboundRow {
     pub channel_id: Option<ChannelId>,
     /// The contact grants (true) or revokes (false) consent.
     pub consent: Option<bool>,
+    /// How it does that. `None`: by a keyword.
+    pub evidence: Option<ConsentEvidence>,
     /// A message to send if the event is new.
     pub follow_up: Option<FollowUp>,
     #[builder(default)]
     pub effects: ContactEffects,
+}
+
+/// How an event gives or revokes consent.
+#[derive(Clone)]
+pub struct ConsentEvidence {
+    pub method: ConsentMethod,
+    /// The words of the person. Encrypted, with the id of the event.
+    pub words: Option<Vec<u8>>,
+    /// The message that the carrier has refused.
+    pub message: Option<String>,
+    /// A JSON object without words and addresses.
+    pub detail: Option<Value>,
 }
 
 /// The effects of an event on its contact, besides consent.

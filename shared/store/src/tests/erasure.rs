@@ -53,6 +53,8 @@ const ROWS: &[&str] = &[
         VALUES ($2, '+1', $1, 'manual', 'x', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO consent_records (id, org_id, agent_id, actor, channel, contact, action, at)
         VALUES ('cr', $1, $2, 'x', 'sms', '+1', 'granted', CURRENT_TIMESTAMP)",
+    "INSERT INTO consent_events (id, org_id, contact, channel, purpose, action, method, actor, evidence, at, recorded_at)
+        VALUES ('ce', $1, '+1', 'sms', 'all', 'granted', 'keyword', 'contact', '{}', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO conversations (id, org_id, agent_id, status, details, created_at, updated_at)
         VALUES ('cv', $1, $2, 'active', $3, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO ai_disclosures (org_id, channel, contact, at) VALUES ($1, 'sms', '+1', CURRENT_TIMESTAMP)",

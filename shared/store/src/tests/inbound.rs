@@ -28,6 +28,7 @@ pub fn inbound_event(agent: &Agent, id: &str, contact: &str) -> InboundRow {
         is_quiet: false,
         channel_id: None,
         consent: None,
+        evidence: None,
         follow_up: None,
         effects: ContactEffects::default(),
     }

@@ -12,6 +12,7 @@ mod calls;
 mod challenges;
 mod channels;
 mod connect;
+mod consent_ledger;
 mod consent_records;
 mod console;
 mod contacts;
