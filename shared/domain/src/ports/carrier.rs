@@ -144,6 +144,27 @@ pub enum LookupError {
     NoResponse,
 }
 
+/// A kind of resource that a carrier keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VendorResourceKind {
+    /// With its files.
+    Message,
+    Call,
+    Recording,
+}
+
+/// The result of a deletion at a carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    Deleted,
+    /// The carrier does not have it, or not any more.
+    Missing,
+    /// The carrier has no way to delete it.
+    Unsupported,
+    /// It may succeed later.
+    Failed,
+}
+
 /// The sending API of a carrier, for at least one channel.
 #[async_trait]
 pub trait Messaging: Send + Sync {
@@ -183,6 +204,11 @@ pub trait Messaging: Send + Sync {
     /// Lists the members of a group. Called only if `supports("group_members")`.
     async fn group_members(&self, _group: &Address) -> Result<Vec<GroupMember>, LookupError> {
         Err(LookupError::NotFound)
+    }
+
+    /// Deletes a resource by the carrier's id, once. A repetition returns `Missing`.
+    async fn delete(&self, _kind: VendorResourceKind, _id: &str) -> Deletion {
+        Deletion::Unsupported
     }
 
     /// Verifies the credentials with a cheap authenticated read. The error text says how to fix the settings.

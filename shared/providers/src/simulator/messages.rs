@@ -99,6 +99,24 @@ impl SimulatorState {
         Some(message)
     }
 
+    /// Removes text, recipient and media of a message, which gets this status.
+    pub(crate) fn redact(&self, vendor: &str, carrier_id: &str, status: &'static str) {
+        let mut state = self.lock();
+        if let Some(vendor) = state.vendors.get_mut(vendor) {
+            vendor.mailbox.update(carrier_id, |message| {
+                message.status = status;
+                message.body.clear();
+                message.to.clear();
+                message.media.clear();
+            });
+        }
+    }
+
+    /// Notes the deletion of a call or a recording. Returns false if it is deleted already.
+    pub(crate) fn note_deletion(&self, id: &str) -> bool {
+        self.lock().deleted.insert(id.to_owned())
+    }
+
     pub(crate) fn find(&self, vendor: &str, carrier_id: &str) -> Option<Arc<SimulatedMessage>> {
         let state = self.lock();
         state.vendors.get(vendor)?.mailbox.find(carrier_id).cloned()

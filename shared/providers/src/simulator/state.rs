@@ -74,6 +74,8 @@ pub struct State {
     pub sequence: u64,
     call_handlers: Vec<(&'static str, CallHandler)>,
     opted_out: HashSet<String>,
+    /// The ids of deleted calls and recordings.
+    pub deleted: HashSet<String>,
     wrote_at: HashMap<String, Timestamp>,
     /// Empty: each sender is accepted.
     senders: HashSet<String>,

@@ -8,8 +8,8 @@ use butt_dial_domain::{
     clock::Timestamp,
     money::Rates,
     ports::carrier::{
-        AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
-        RefusalClass,
+        AmbiguityReason, CarrierAcceptance, Deletion, Dispatch, ListedMessage, LookupError, Messaging, Outcome,
+        Reconciliation, RefusalClass, VendorResourceKind,
     },
     rich::{Button, ChatRequest, Rich},
 };
@@ -149,7 +149,7 @@ impl Client {
     }
 
     /// Deletes a resource below the account's path.
-    pub(super) async fn delete(&self, path: &str) -> Result<Response, Outcome> {
+    pub(super) async fn delete_below(&self, path: &str) -> Result<Response, Outcome> {
         self.delete_url(&self.account_url(path)).await
     }
 
@@ -232,6 +232,10 @@ impl Messaging for Client {
 
     fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    async fn delete(&self, kind: VendorResourceKind, id: &str) -> Deletion {
+        self.delete_resource(kind, id).await
     }
 
     fn reconciliation(&self) -> Reconciliation {

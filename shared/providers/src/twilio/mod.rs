@@ -2,6 +2,7 @@
 //! idempotency keys, so an ambiguous send is looked up in the list of messages or calls and never repeated blindly.
 
 mod client;
+mod deletion;
 pub mod errors;
 pub(crate) mod form;
 mod inbound;

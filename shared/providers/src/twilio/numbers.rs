@@ -192,7 +192,7 @@ impl Numbers for Client {
 
     async fn release(&self, id: &str) -> Result<(), NumberError> {
         let response = self
-            .delete(&number_path(id)?)
+            .delete_below(&number_path(id)?)
             .await
             .map_err(|outcome| error_of(&outcome))?;
         match response.status.is_success() {

@@ -2,6 +2,7 @@
 //! dictionary). It behaves like Twilio in all that an adapter or an operator can observe.
 
 mod accounts;
+mod deletion;
 mod error;
 mod inbound;
 mod listing;
@@ -106,7 +107,11 @@ pub fn router(simulator: SimulatorState) -> Router {
         .route(&format!("/{VERSION}/Accounts/{{account}}/Messages.json"), messages)
         .route(
             &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}"),
-            get(fetch),
+            get(fetch).delete(deletion::message),
+        )
+        .route(
+            &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}/Media.json"),
+            get(deletion::media),
         )
         .route(
             &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}/Media/{{media}}"),
@@ -134,6 +139,7 @@ pub fn router(simulator: SimulatorState) -> Router {
 async fn fetch(State(simulator): State<SimulatorState>, Path((_, file)): Path<(String, String)>) -> Response {
     let sid = file.strip_suffix(".json");
     match sid.and_then(|sid| simulator.find(ID, sid)) {
+        Some(message) if message.status == deletion::DELETED => ApiError::not_found().into_response(),
         Some(message) => Json(rendered(&simulator, &message)).into_response(),
         None => ApiError::not_found().into_response(),
     }

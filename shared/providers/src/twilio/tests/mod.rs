@@ -6,7 +6,7 @@ use butt_dial_domain::{
     Channel, Clock, Micros,
     message::{Content, Template},
     money::Rates,
-    ports::carrier::{AmbiguityReason, Messaging, Outcome, RefusalClass},
+    ports::carrier::{AmbiguityReason, Deletion, Messaging, Outcome, RefusalClass, VendorResourceKind},
 };
 use butt_dial_testkit::conformance::messaging::TestVendor;
 
@@ -351,6 +351,52 @@ async fn lists_messages_over_all_pages() {
     assert!(
         whatsapp.is_empty(),
         "the same numbers on another channel are other addresses"
+    );
+}
+
+#[tokio::test]
+async fn deletes_messages_that_have_arrived() {
+    let harness = open(Channel::Sms).await;
+    let carrier = harness.carrier();
+    let Outcome::Accepted(receipt) = harness.send(&harness.text("a secret")).await else {
+        panic!("not accepted");
+    };
+    let id = receipt.carrier_id.as_str();
+    let delete = async |kind, id| carrier.delete(kind, id).await;
+    assert_eq!(
+        delete(VendorResourceKind::Message, id).await,
+        Deletion::Failed,
+        "on its way"
+    );
+    harness.state().set_delivery_delay(Duration::ZERO);
+    let Outcome::Accepted(receipt) = harness.send(&harness.text("a secret")).await else {
+        panic!("not accepted");
+    };
+    let id = receipt.carrier_id.as_str();
+    let arrived = harness.state().wait_for(
+        |message| message.carrier_id == id && message.status == "delivered",
+        WAIT,
+    );
+    assert!(arrived.await.is_some());
+    assert_eq!(delete(VendorResourceKind::Message, id).await, Deletion::Deleted);
+    assert_eq!(delete(VendorResourceKind::Message, id).await, Deletion::Missing);
+    let messages = harness.state().messages();
+    let deleted = messages.iter().find(|message| message.carrier_id == id).unwrap();
+    assert_eq!((deleted.body.as_str(), deleted.to.as_str()), ("", ""));
+    let recording = "RE0123456789abcdef0123456789abcdef";
+    assert_eq!(
+        delete(VendorResourceKind::Recording, recording).await,
+        Deletion::Deleted
+    );
+    assert_eq!(
+        delete(VendorResourceKind::Recording, recording).await,
+        Deletion::Missing
+    );
+    // An id of another kind would be another path.
+    assert_eq!(delete(VendorResourceKind::Call, recording).await, Deletion::Unsupported);
+    assert_eq!(
+        delete(VendorResourceKind::Message, "../Calls").await,
+        Deletion::Unsupported
     );
 }
 

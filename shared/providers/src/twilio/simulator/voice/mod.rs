@@ -39,7 +39,7 @@ use self::{
     live_call::{Flow, LiveCall},
     validation::{Fields, ValidCall},
 };
-use super::{ACCOUNT_SID, ERROR_FORMAT, ID, accounts, error::ApiError};
+use super::{ACCOUNT_SID, ERROR_FORMAT, ID, accounts, deletion, error::ApiError};
 use crate::{
     simulator::{
         SimulatorState,
@@ -58,13 +58,19 @@ pub fn router(simulator: &SimulatorState) -> Router<SimulatorState> {
             &format!("{account}/Calls.json"),
             post(create).layer(send).get(listing::list),
         )
-        .route(&format!("{account}/Calls/{{call}}"), get(fetch).post(update))
+        .route(
+            &format!("{account}/Calls/{{call}}"),
+            get(fetch).post(update).delete(deletion::resource),
+        )
         .route(&format!("{account}/Calls/{{call}}/Recordings.json"), post(record))
         .route(
             &format!("{account}/Conferences/{{name}}/Participants.json"),
             post(invite),
         )
-        .route(&format!("{account}/Recordings/{{file}}"), get(recording::sound))
+        .route(
+            &format!("{account}/Recordings/{{file}}"),
+            get(recording::sound).delete(deletion::resource),
+        )
 }
 
 /// Handles a call to one of our numbers: requests TwiML from the webhook.
