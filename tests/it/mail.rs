@@ -181,6 +181,7 @@ profiles! {
             (Some("Re: offer"), "STOP\n\n> On Monday agent wrote:\n> buy", true),
             (None, "Please unsubscribe me.\r\n-- \r\nAnn", true),
             (Some("Abmelden"), "", true),
+            (Some("Re: offer"), "Please stop sending me these emails.", true),
             (None, "Yes please.\n\n> To unsubscribe, write STOP", false),
         ];
         for (number, (subject, text, is_stop)) in texts.into_iter().enumerate() {

@@ -289,9 +289,7 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
     }
     let revocation = detect_revocation(&carrier, keyword, &message);
     if let Some(revocation) = revocation {
-        let certainty = keyword::certainty_name(revocation.certainty);
-        let view = json!({ "certainty": certainty, "wrongNumber": revocation.wrong_number });
-        data.insert("revocation".into(), view);
+        data.insert("revocation".into(), keyword::view(revocation));
     }
     let mut is_quiet = false;
     if let FilterDecision::Accept { tags, is_muted } = decision {

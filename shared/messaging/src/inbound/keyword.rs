@@ -9,7 +9,7 @@ use butt_dial_domain::{
 use butt_dial_language::{Certainty, Revocation, keyword, mail_keyword, mail_revocation, revocation};
 use butt_dial_store::{ConsentEvidence, ConsentMethod};
 use butt_dial_vault::Vault;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::unsubscribe;
 
@@ -43,17 +43,18 @@ pub(super) fn detect_revocation(message: &InboundMessage) -> Option<Revocation> 
     }
 }
 
-/// The name of a certainty in events.
-pub(super) fn certainty_name(certainty: Certainty) -> &'static str {
-    match certainty {
+/// Returns a revocation as events show it.
+pub(crate) fn view(revocation: Revocation) -> Value {
+    let certainty = match revocation.certainty {
         Certainty::Clear => "clear",
         Certainty::Likely => "likely",
-    }
+    };
+    json!({ "certainty": certainty, "wrongNumber": revocation.wrong_number })
 }
 
 /// Returns the consent that a message gives or revokes, by its keyword or in own words. A revocation that is only likely is shown to the
 /// agent, and revokes nothing.
-pub(super) fn consent(keyword: Option<Keyword>, revocation: Option<Revocation>) -> Option<bool> {
+pub(crate) fn consent(keyword: Option<Keyword>, revocation: Option<Revocation>) -> Option<bool> {
     match keyword {
         Some(Keyword::Stop) => Some(false),
         Some(Keyword::Start) => Some(true),

@@ -17,7 +17,7 @@ mod consumer;
 mod dead_letter;
 pub mod envelope;
 mod handle;
-mod keyword;
+pub(crate) mod keyword;
 mod message_data;
 mod parse;
 pub(crate) mod partitions;

@@ -5,14 +5,14 @@ use butt_dial_domain::{
     Channel, OrgId,
     inbound::{AutomatedMail, InboundMessage, Keyword},
 };
-use butt_dial_language::mail_keyword;
-use butt_dial_store::{ConsentBasis, Store, StoreError};
+use butt_dial_language::{mail_keyword, mail_revocation};
+use butt_dial_store::{ConsentBasis, ConsentMethod, Store, StoreError};
 use butt_dial_vault::Vault;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::text::text_of_html;
-use crate::provenance;
+use crate::{inbound::keyword, provenance};
 
 /// Ids of a thread that are kept with the event.
 const MAX_REFERENCES: usize = 20;
@@ -93,22 +93,35 @@ pub(crate) async fn complete(
         message.subject.as_deref().unwrap_or_default(),
         message.body.as_deref().unwrap_or_default(),
     );
-    let keyword = mail_keyword(words.0, words.1).filter(|_| !is_automated);
-    if let Some(keyword @ (Keyword::Stop | Keyword::Start)) = keyword {
-        data.insert("keyword".to_owned(), json!(keyword.as_str()));
-        let granted = keyword == Keyword::Start;
-        let said = if words.1.is_empty() { words.0 } else { words.1 };
-        let said = seal_words(vault, org, event, said);
-        let detail = json!({ "sender": message.to, "carrierMessageId": message.carrier_id });
-        let basis = ConsentBasis {
-            event: Some(event),
-            words: Some(&said),
-            evidence: Some(&detail),
-            ..ConsentBasis::from("keyword")
-        };
-        store
-            .record_consent(org, Channel::Email, &message.from, granted, basis, now)
-            .await?;
+    if is_automated {
+        return Ok(());
     }
+    let keyword = mail_keyword(words.0, words.1).filter(|keyword| *keyword != Keyword::Help);
+    if let Some(keyword) = keyword {
+        data.insert("keyword".to_owned(), json!(keyword.as_str()));
+    }
+    let revocation = mail_revocation(words.0, words.1).filter(|_| keyword.is_none());
+    if let Some(revocation) = revocation {
+        data.insert("revocation".to_owned(), keyword::view(revocation));
+    }
+    let Some(granted) = keyword::consent(keyword, revocation) else {
+        return Ok(());
+    };
+    let said = if words.1.is_empty() { words.0 } else { words.1 };
+    let said = seal_words(vault, org, event, said);
+    let detail = json!({ "sender": message.to, "carrierMessageId": message.carrier_id });
+    let method = match keyword {
+        Some(_) => ConsentMethod::Keyword,
+        None => ConsentMethod::FreeText,
+    };
+    let basis = ConsentBasis {
+        event: Some(event),
+        words: Some(&said),
+        evidence: Some(&detail),
+        ..ConsentBasis::new(method, "keyword")
+    };
+    store
+        .record_consent(org, Channel::Email, &message.from, granted, basis, now)
+        .await?;
     Ok(())
 }
