@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, RequestExt as _, sms};
+use crate::support::{Account, RequestExt as _, Transport, sms};
 
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
@@ -10,7 +10,7 @@ const CID: &str = "+14155550125";
 
 profiles! {
     async fn ledger_shows_words_and_imports_keep_later_ones(cluster: &Cluster) {
-        let agent = cluster.rest().await;
+        let agent = cluster.agent(Transport::StreamableHttp).await;
         let list = async |token: &str, contact: &str| {
             let path = format!("/api/v1/consents?contact={}", contact.replace('+', "%2B"));
             cluster.gateways.get(&path).bearer_auth(token).reply().await.expect(200)["entries"].clone()
@@ -23,7 +23,7 @@ profiles! {
         let record = json!({ "contact": ANN, "source": "web form" });
         agent.call("comms_record_consent", record).await.unwrap();
         cluster.texts(ANN, "STOP").await;
-        cluster.texts(BOB, "please don't text me again").await;
+        cluster.texts(BOB, "I told you people to stop calling me").await;
         agent.expect_events(2).await;
 
         let ann = list(token, "+1 (415) 555-0123").await;
@@ -34,7 +34,7 @@ profiles! {
         assert_eq!(ann[1]["channels"], json!(["sms", "whatsapp", "voice"]));
         assert!(ann[1]["eventId"].is_string());
         let bob = list(token, BOB).await;
-        assert_eq!((&bob[0]["method"], &bob[0]["words"]), (&json!("free_text"), &json!("please don't text me again")));
+        assert_eq!((&bob[0]["method"], &bob[0]["words"]), (&json!("free_text"), &json!("I told you people to stop calling me")));
 
         // An import from before the STOP is evidence, and changes nothing.
         let csv = format!(

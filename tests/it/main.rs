@@ -71,6 +71,7 @@ mod scheduled;
 mod senders;
 mod sends;
 mod slow_agents;
+mod subjects;
 mod tasks;
 mod tenancy;
 mod traces;

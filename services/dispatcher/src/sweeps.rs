@@ -67,6 +67,12 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("erased organizations", MINUTE, |product| async move {
         product.accounts.purge_erased().await
     });
+    sweeps.spawn("jobs about persons", THREE_SECONDS, |product| async move {
+        product.subjects.run_due().await
+    });
+    sweeps.spawn("old archives of persons", HOUR, |product| async move {
+        product.subjects.delete_old_archives().await
+    });
     sweeps.spawn("expired registrations", TEN_MINUTES, |product| async move {
         product.accounts.delete_expired().await
     });

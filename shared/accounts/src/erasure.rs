@@ -16,6 +16,7 @@ use crate::{
     limits::unavailable,
     mails,
     secrets::{self, Secret},
+    subjects::held,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -55,6 +56,7 @@ impl Accounts {
                 Failure::new(Code::AuthForbidden, "an agent can't erase its organization").hint("use a team token"),
             );
         }
+        self.require_no_hold(&org.id).await?;
         let (count, left) = self
             .kv
             .increment(&keys::erasure_started(&org.id), HOUR)
@@ -110,6 +112,14 @@ impl Accounts {
         })
     }
 
+    /// Fails with `Conflict` while a legal hold on the organization or on one of its contacts forbids the erasure.
+    async fn require_no_hold(&self, org: &OrgId) -> Result<(), Failure> {
+        match self.store.list_holds(org).await?.first() {
+            Some(hold) => Err(held(hold)),
+            None => Ok(()),
+        }
+    }
+
     async fn mail_erasure(&self, owner: Option<&str>, name: &str, token: &Secret, id: &str) -> Result<(), Failure> {
         let owner = owner.ok_or_else(|| {
             Failure::new(
@@ -135,6 +145,7 @@ impl Accounts {
         let hash = secrets::hash(token);
         let found = self.store.find_one_time_token(&hash, OneTimeKind::Erasure).await?;
         let org = found.and_then(|token| token.org()).ok_or_else(refused)?;
+        self.require_no_hold(&org).await?;
         let now = self.clock.now();
         let purge_at = if force { now } else { now + PURGE_AFTER };
         let agents = self.list_agents(&org).await?;

@@ -35,7 +35,7 @@ pub struct NewLedgerEntry {
     pub at: String,
     /// How the person has consented.
     pub source: Option<String>,
-    /// Where the proof is, such as the address of a document.
+    /// The place of the proof, such as the address of a document.
     pub evidence: Option<String>,
 }
 

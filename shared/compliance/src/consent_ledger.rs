@@ -56,7 +56,7 @@ pub enum LedgerFormat {
 #[derive(Clone)]
 pub struct LedgerEntry {
     pub event: ConsentEvent,
-    /// What the person wrote or said.
+    /// The person's own words.
     pub words: Option<String>,
 }
 

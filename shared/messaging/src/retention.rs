@@ -59,8 +59,9 @@ impl Retention {
         let before = self.clock.now() - retention;
         let contents = self.store.purge_contents(before).await?;
         let fallbacks = self.store.purge_fallbacks(before).await?;
+        let held = self.store.list_held_organizations().await?;
         let blobs = match &self.blobs {
-            Some(blobs) => blobs.purge_before(before.date_naive()).await.map_err(|error| {
+            Some(blobs) => blobs.purge_before(before.date_naive(), &held).await.map_err(|error| {
                 tracing::warn!(error, "attachment purge failed");
                 Failure::unavailable("the storage of attachments does not answer")
             })?,

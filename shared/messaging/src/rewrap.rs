@@ -141,6 +141,8 @@ fn reseal(vault: &Vault, column: SealedColumn, content: &SealedContent) -> Resul
         | SealedColumn::ScheduledSends
         | SealedColumn::ProviderAccounts
         | SealedColumn::Conversations
+        | SealedColumn::SubjectJobs
+        | SealedColumn::SubjectArchives
         | SealedColumn::NumberRegistrations => content.id.clone(),
         SealedColumn::ConsentEvents => words_context(&content.id),
         SealedColumn::Fallbacks => deferred::context(&MessageId::from(content.id.as_str())),

@@ -9,7 +9,7 @@ use super::{
     list_scheduled, list_team_tokens, manage_inbound_filter, number_registrations, organization, people, ping,
     regenerate_agent_token, register_agent, replay_callback, revoke_agent_token, revoke_team_token,
     rotate_callback_secret, rotate_team_token, send_message, senders, set_agent_limits, set_agent_status,
-    set_callback_url, set_channel_block, set_transcription, subscribe_inbound, trust, wait_events, whatsapp,
+    set_callback_url, set_channel_block, set_transcription, subjects, subscribe_inbound, trust, wait_events, whatsapp,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.
@@ -136,6 +136,13 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<compliance::consent_ledger::AddConsents>(),
         Definition::of::<compliance::consent_ledger::ExportConsents>(),
         Definition::of::<compliance::consent_ledger::ExportConsentTable>(),
+        Definition::of::<subjects::jobs::StartAccess>(),
+        Definition::of::<subjects::jobs::StartSubjectErasure>(),
+        Definition::of::<subjects::jobs::GetSubjectJob>(),
+        Definition::of::<subjects::jobs::GetSubjectArchive>(),
+        Definition::of::<subjects::holds::ListHolds>(),
+        Definition::of::<subjects::holds::PutHold>(),
+        Definition::of::<subjects::holds::ReleaseHold>(),
         Definition::of::<compliance::list_approvals::ListApprovals>(),
         Definition::of::<compliance::list_rules::ListRules>(),
         Definition::of::<compliance::replay_rules::ReplayRules>(),

@@ -55,6 +55,7 @@ mod set_agent_status;
 mod set_callback_url;
 mod set_channel_block;
 mod set_transcription;
+mod subjects;
 mod subscribe_inbound;
 mod trust;
 mod views;

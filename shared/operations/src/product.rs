@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use butt_dial_accounts::{
-    Accounts, Agents, Challenges, People, ProviderAccounts, Registrations, Senders, TeamTokens, Trust,
+    Accounts, Agents, Challenges, People, ProviderAccounts, Registrations, Senders, Subjects, TeamTokens, Trust,
 };
 use butt_dial_alerts::Alerts;
 use butt_dial_audit::Audit;
@@ -31,6 +31,7 @@ pub struct Product {
     pub challenges: Challenges,
     pub accounts: Arc<Accounts>,
     pub trust: Trust,
+    pub subjects: Subjects,
     pub conversations: Conversations,
     pub people: People,
     pub consents: Consents,
@@ -74,6 +75,7 @@ impl Product {
             challenges: platform.product.challenges.clone(),
             accounts: platform.product.accounts.clone(),
             trust: platform.product.trust.clone(),
+            subjects: platform.product.subjects.clone(),
             conversations: platform.product.conversations.clone(),
             people: platform.product.people.clone(),
             consents: platform.product.consents.clone(),

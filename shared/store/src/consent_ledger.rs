@@ -14,8 +14,6 @@ use crate::{
     sends::time_text,
 };
 
-/// The key of an erased person begins with it; a keyed hash of the former key follows.
-pub const ERASED_PREFIX: &str = "erased:";
 /// The ids of entries begin with it.
 const PREFIX: &str = "cev_";
 
@@ -241,8 +239,8 @@ const APPEND: Sql = Sql {
         ON CONFLICT (id) DO NOTHING",
 };
 
-/// Appends entries in their order. Returns how many were new. It follows the write of the state, whose locks give the entries of
-/// a person their order.
+/// Appends entries in their order. Returns how many were new. It follows the write of the state: the locks of that write give
+/// the entries of a person their order.
 pub(crate) async fn append(tx: &mut Tx, rows: &[LedgerRow<'_>], recorded_at: Timestamp) -> Result<u64, StoreError> {
     if rows.is_empty() {
         return Ok(0);

@@ -10,7 +10,7 @@ use crate::{
     ConsentBasis, ConsentMethod, Store, StoreError,
     consent_ledger::{self, LedgerRow},
     consents::{self, keys_of, spellings},
-    contact_state::ConsentStatus,
+    contact_state::{ConsentStatus, erased_key},
     engine::{Sql, in_tx, on_reader, with_timeout},
     identities::Identities,
     inbound::json,
@@ -96,12 +96,16 @@ const WRITE: Sql = Sql {
 
 const FIND: Sql = Sql {
     postgres: "SELECT status, source, updated_at FROM consents
-        WHERE org_id = $1 AND address IN ($2, $3) AND channel IN (SELECT jsonb_array_elements_text($4::JSONB))
+        WHERE org_id = $1 AND address IN ($2, $3, $5) AND channel IN (SELECT jsonb_array_elements_text($4::JSONB))
         ORDER BY updated_at DESC, status DESC, source DESC LIMIT 1",
     sqlite: "SELECT status, source, updated_at FROM consents
-        WHERE org_id = $1 AND address IN ($2, $3) AND channel IN (SELECT value FROM json_each($4))
+        WHERE org_id = $1 AND address IN ($2, $3, $5) AND channel IN (SELECT value FROM json_each($4))
         ORDER BY updated_at DESC, status DESC, source DESC LIMIT 1",
 };
+
+// The word of a person who is erased.
+const ERASED_OPT_OUTS: &str = "SELECT COUNT(*) FROM consents
+    WHERE org_id = $1 AND address = $2 AND channel = $3 AND status = 'revoked' AND source <> 'agent'";
 
 const APPEND: &str = "INSERT INTO consent_records
         (id, org_id, agent_id, actor, channel, contact, action, kind, source, notes, at)
@@ -126,6 +130,18 @@ impl Store {
             let identities = Identities::find(&mut tx, &contacts).await?;
             let mut addresses = spellings(record.address);
             addresses.extend(identities.addresses(record.org.as_str(), &contact));
+            if record.granted {
+                let erased = erased_key(&self.contact_digest(record.org, &contact)?);
+                let opt_outs: i64 = in_tx!(&mut tx, |db| sqlx::query_scalar(ERASED_OPT_OUTS)
+                    .bind(record.org.as_str())
+                    .bind(&erased)
+                    .bind(record.channel.as_str())
+                    .fetch_one(db)
+                    .await?);
+                if opt_outs > 0 {
+                    return Ok(false);
+                }
+            }
             let addresses_text = json::text(&addresses.iter().collect::<Vec<_>>())?;
             let sql = tx.sql(WRITE);
             let written = in_tx!(&mut tx, |db| sqlx::query(sql)
@@ -190,13 +206,15 @@ impl Store {
     ) -> Result<Option<ConsentInForce>, StoreError> {
         let channels: Vec<&str> = channel.consent_group().iter().map(|channel| channel.as_str()).collect();
         let channels = json::text(&channels)?;
-        let sql = self.sql(FIND);
+        let (sql, contact) = (self.sql(FIND), contact_key(address));
+        let erased = erased_key(&self.contact_digest(org, &contact)?);
         Ok(on_reader!(self, |db| {
             sqlx::query_as(sql)
                 .bind(org.as_str())
-                .bind(contact_key(address))
+                .bind(&contact)
                 .bind(address)
                 .bind(&channels)
+                .bind(&erased)
                 .fetch_optional(db)
                 .await
         })?)

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use butt_dial_domain::{AgentId, Channel, ChannelId, MessageId, OrgId, clock::Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sqlx::{PgPool, SqlitePool, types::Json};
 
 use crate::{StoreError, column::text_column, engine::Sql};
@@ -27,6 +27,9 @@ text_column!(ConsentStatus, "consents", "status");
 
 /// The reason of a suppression after a carrier reported that the address cannot be reached.
 pub const UNREACHABLE: &str = "unreachable";
+
+/// The key of an erased person begins with it; a keyed hash of the former key follows.
+pub const ERASED_PREFIX: &str = "erased:";
 
 /// The state of a contact before a send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,20 +107,36 @@ pub(crate) struct ContactQuery {
     pub address: String,
     /// The key of the person (`contact_key`). Rows of former releases have an address instead.
     pub contact: String,
+    /// The keyed hash of the person, by which the opt-outs of erased persons are stored.
+    #[serde(serialize_with = "as_erased_key")]
+    pub erased: [u8; 32],
     pub idempotency_key: String,
+}
+
+/// Returns the key of an erased person.
+pub(crate) fn erased_key(hash: &[u8; 32]) -> String {
+    format!("{ERASED_PREFIX}{}", hex::encode(hash))
+}
+
+/// Writes the key of an erased person without allocating: every send has one.
+fn as_erased_key<S: Serializer>(hash: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut digits = [0; 64];
+    hex::encode_to_slice(hash, &mut digits).map_err(serde::ser::Error::custom)?;
+    let digits = std::str::from_utf8(&digits).map_err(serde::ser::Error::custom)?;
+    serializer.collect_str(&format_args!("{ERASED_PREFIX}{digits}"))
 }
 
 // Returns a row per query, in the order of the queries. On the channels of one number, the latest word of the person counts.
 const FIND: Sql = Sql {
     postgres: "SELECT
-            (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address IN (i.address, i.contact)
+            (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address IN (i.address, i.contact, i.erased)
                 AND s.channel IN ('*', i.channel) ORDER BY s.channel LIMIT 1) AS suppression,
-            (SELECT status || coalesce(':' || consent_kind, '') FROM consents c WHERE c.org_id = i.org_id AND c.address IN (i.address, i.contact)
+            (SELECT status || coalesce(':' || consent_kind, '') FROM consents c WHERE c.org_id = i.org_id AND c.address IN (i.address, i.contact, i.erased)
                 AND (c.channel = i.channel OR (i.channel IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
             (SELECT status FROM consents c WHERE i.channel = 'whatsapp' AND c.org_id = i.org_id
-                AND c.address IN (i.address, i.contact) AND c.channel = 'marketing'
+                AND c.address IN (i.address, i.contact, i.erased) AND c.channel = 'marketing'
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS marketing,
             (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.channel_id
                 AND w.address IN (i.address, i.contact)) AS last_inbound_at,
@@ -129,24 +148,24 @@ const FIND: Sql = Sql {
             EXISTS (SELECT 1 FROM ai_disclosures d WHERE d.org_id = i.org_id AND d.channel = i.channel
                 AND d.contact = i.contact) AS is_disclosed
         FROM ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
-            contact TEXT, idempotency_key TEXT)) WITH ORDINALITY
-            AS i (org_id, address, channel, channel_id, agent_id, contact, key, n)
+            contact TEXT, erased TEXT, idempotency_key TEXT)) WITH ORDINALITY
+            AS i (org_id, address, channel, channel_id, agent_id, contact, erased, key, n)
         ORDER BY i.n",
     sqlite: "WITH item AS MATERIALIZED (
             SELECT key AS n, value ->> 'org_id' AS org_id, value ->> 'address' AS address, value ->> 'channel' AS channel,
                 value ->> 'channel_id' AS channel_id, value ->> 'agent_id' AS agent_id, value ->> 'contact' AS contact,
-                value ->> 'idempotency_key' AS key
+                value ->> 'erased' AS erased, value ->> 'idempotency_key' AS key
             FROM jsonb_each($1)
         ) SELECT
-            (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address IN (i.address, i.contact)
+            (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address IN (i.address, i.contact, i.erased)
                 AND s.channel IN ('*', i.channel) ORDER BY s.channel LIMIT 1) AS suppression,
             (SELECT status || coalesce(':' || consent_kind, '') FROM consents c WHERE c.org_id = i.org_id
-                AND c.address IN (i.address, i.contact)
+                AND c.address IN (i.address, i.contact, i.erased)
                 AND (c.channel = i.channel OR (i.channel IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
             (SELECT status FROM consents c WHERE i.channel = 'whatsapp' AND c.org_id = i.org_id
-                AND c.address IN (i.address, i.contact) AND c.channel = 'marketing'
+                AND c.address IN (i.address, i.contact, i.erased) AND c.channel = 'marketing'
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS marketing,
             (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.channel_id
                 AND w.address IN (i.address, i.contact)) AS last_inbound_at,

@@ -28,12 +28,14 @@ impl Store {
         address: &str,
         idempotency_key: &str,
     ) -> Result<ContactState, StoreError> {
+        let contact = contact_key(address);
         let query = ContactQuery {
+            erased: self.contact_digest(org, &contact)?,
             org_id: org.clone(),
             agent_id: agent.clone(),
             channel_id: channel.0.clone(),
             channel: channel.1,
-            contact: contact_key(address),
+            contact,
             address: address.to_owned(),
             idempotency_key: idempotency_key.to_owned(),
         };

@@ -61,6 +61,10 @@ const OF_ORG: &[&str] = &[
         (SELECT id FROM consent_records WHERE org_id = $1 ORDER BY contact, id LIMIT 500)",
     "DELETE FROM consent_events WHERE org_id = $1
         AND seq IN (SELECT seq FROM consent_events WHERE org_id = $1 ORDER BY seq LIMIT 500)",
+    "DELETE FROM subject_jobs WHERE org_id = $1",
+    "DELETE FROM subject_receipts WHERE org_id = $1",
+    "DELETE FROM subject_archives WHERE org_id = $1",
+    "DELETE FROM legal_holds WHERE org_id = $1",
     "DELETE FROM refusals WHERE id IN (SELECT id FROM refusals WHERE org_id = $1 ORDER BY id LIMIT 500)",
     "DELETE FROM sender_bindings WHERE org_id = $1",
     "DELETE FROM sender_orders WHERE org_id = $1",
@@ -94,14 +98,17 @@ const OF_ORG: &[&str] = &[
 ];
 
 impl Store {
-    /// Claims an organization with rows to purge until `until`. If this process dies, another one claims it after that.
+    /// Claims an organization with rows to purge until `until`, unless a legal hold is in force. If this process dies, another one claims it after that.
     pub async fn claim_erasure(&self, now: Timestamp, until: Timestamp) -> Result<Option<OrgId>, StoreError> {
         const SQL: Sql = Sql {
             postgres: "WITH due AS MATERIALIZED (SELECT id FROM organizations WHERE erase_at <= $1
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = organizations.id)
                     ORDER BY erase_at LIMIT 1 FOR UPDATE SKIP LOCKED)
                 UPDATE organizations AS o SET erase_at = $2 FROM due WHERE o.id = due.id RETURNING o.id",
             sqlite: "UPDATE organizations SET erase_at = $2 WHERE id IN
-                (SELECT id FROM organizations WHERE erase_at <= $1 ORDER BY erase_at LIMIT 1) RETURNING id",
+                (SELECT id FROM organizations WHERE erase_at <= $1
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = organizations.id)
+                    ORDER BY erase_at LIMIT 1) RETURNING id",
         };
         let sql = self.sql(SQL);
         let id: Option<String> = on_writer!(self, |db| sqlx::query_scalar(sql)
@@ -173,7 +180,8 @@ impl Change {
         const ANONYMIZE: &str = "UPDATE organizations SET status = 'erasing', erase_at = $2, name = 'Erased organization',
                 slug = replace(id, '_', '-'), owner_email = NULL, owner_key = NULL, admin_phone = NULL, return_url = NULL, webhook_url = NULL,
                 webhook_salt = NULL, branding = NULL, settings = NULL, expires_at = NULL
-            WHERE id = $1 AND status IN ('active', 'suspended')";
+            WHERE id = $1 AND status IN ('active', 'suspended')
+                AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = organizations.id)";
         const TOKENS: &str = "UPDATE tokens SET revoked_at = $2 WHERE org_id = $1 AND revoked_at IS NULL";
         const AGENTS: &str =
             "UPDATE agents SET status = 'suspended', status_by = 'admin', display_name = 'Erased agent',

@@ -104,6 +104,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(63, "0063_compliance_choices"),
     portable!(64, "0064_ai_disclosures"),
     per_engine!(80, "0080_consent_events"),
+    portable!(81, "0081_subjects"),
 ];
 
 impl Step {

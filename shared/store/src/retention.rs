@@ -1,5 +1,6 @@
 //! Retention: deletes the content of old events and calls and of stored fallbacks, and old rows of tables that grow. Every statement
-//! looks at a bounded number of rows, found by an index: one that runs into the statement timeout would never make progress.
+//! looks at a bounded number of rows, found by an index: one that runs into the statement timeout would never make progress. No
+//! row of an organization with a legal hold is deleted.
 
 use std::time::Duration;
 
@@ -73,14 +74,26 @@ impl TimedRows {
         match self {
             Self::Messages => {
                 "DELETE FROM messages WHERE id > $1 AND id <= $2 AND created_at < $3
-                    AND check_at IS NULL AND content IS NULL AND fallback IS NULL"
+                    AND check_at IS NULL AND content IS NULL AND fallback IS NULL
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = messages.org_id)"
             }
             Self::ScheduledSends => {
-                "DELETE FROM scheduled_sends WHERE id > $1 AND id <= $2 AND created_at < $3 AND state IN ('sent', 'failed')"
+                "DELETE FROM scheduled_sends WHERE id > $1 AND id <= $2 AND created_at < $3 AND state IN ('sent', 'failed')
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = scheduled_sends.org_id)"
             }
-            Self::Attempts => "DELETE FROM attempts WHERE message_id > $1 AND message_id <= $2 AND started_at < $3",
-            Self::AuditEntries => "DELETE FROM audit WHERE id > $1 AND id <= $2 AND at < $3",
-            Self::Refusals => "DELETE FROM refusals WHERE id > $1 AND id <= $2 AND created_at < $3",
+            Self::Attempts => {
+                "DELETE FROM attempts WHERE message_id > $1 AND message_id <= $2 AND started_at < $3
+                    AND NOT EXISTS (SELECT 1 FROM messages m JOIN legal_holds h ON h.org_id = m.org_id
+                        WHERE m.id = attempts.message_id)"
+            }
+            Self::AuditEntries => {
+                "DELETE FROM audit WHERE id > $1 AND id <= $2 AND at < $3
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = audit.org_id)"
+            }
+            Self::Refusals => {
+                "DELETE FROM refusals WHERE id > $1 AND id <= $2 AND created_at < $3
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = refusals.org_id)"
+            }
             Self::Challenges => "DELETE FROM challenges WHERE id > $1 AND id <= $2 AND created_at < $3",
         }
     }
@@ -139,7 +152,8 @@ impl Store {
 
     /// Deletes rows of all agents that are older than `before`. Returns how many.
     pub async fn delete_of_agents(&self, rows: AgentRows, before: Timestamp) -> Result<u64, StoreError> {
-        const AGENTS: &str = "SELECT id FROM agents WHERE id > $1 ORDER BY id LIMIT $2";
+        const AGENTS: &str = "SELECT id FROM agents WHERE id > $1
+            AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = agents.org_id) ORDER BY id LIMIT $2";
         let (mut deleted, mut after) = (0, String::new());
         loop {
             let agents: Vec<String> = on_reader!(self, |db| sqlx::query_scalar(AGENTS)
@@ -178,17 +192,21 @@ impl Store {
         // Locked rows are skipped; the next purge deletes their content.
         const EVENTS: Sql = Sql {
             postgres: "WITH old AS MATERIALIZED (
-                    SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+                    SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1
+                    AND NOT EXISTS (SELECT 1 FROM agents a JOIN legal_holds h ON h.org_id = a.org_id WHERE a.id = events.agent_id) LIMIT $2 FOR UPDATE SKIP LOCKED
                 ) UPDATE events SET content = NULL, ready_at = NULL FROM old WHERE events.id = old.id",
             sqlite: "UPDATE events SET content = NULL, ready_at = NULL
-                WHERE id IN (SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1 LIMIT $2)",
+                WHERE id IN (SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1
+                    AND NOT EXISTS (SELECT 1 FROM agents a JOIN legal_holds h ON h.org_id = a.org_id WHERE a.id = events.agent_id) LIMIT $2)",
         };
         const CALLS: Sql = Sql {
             postgres: "WITH old AS MATERIALIZED (
-                    SELECT id FROM calls WHERE content IS NOT NULL AND created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+                    SELECT id FROM calls WHERE content IS NOT NULL AND created_at < $1
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = calls.org_id) LIMIT $2 FOR UPDATE SKIP LOCKED
                 ) UPDATE calls SET content = NULL FROM old WHERE calls.id = old.id",
             sqlite: "UPDATE calls SET content = NULL
-                WHERE id IN (SELECT id FROM calls WHERE content IS NOT NULL AND created_at < $1 LIMIT $2)",
+                WHERE id IN (SELECT id FROM calls WHERE content IS NOT NULL AND created_at < $1
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = calls.org_id) LIMIT $2)",
         };
         let events = self.purge(self.sql(EVENTS), before).await?;
         let calls = self.purge(self.sql(CALLS), before).await?;
@@ -199,11 +217,13 @@ impl Store {
     pub async fn purge_fallbacks(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: Sql = Sql {
             postgres: "WITH old AS MATERIALIZED (
-                    SELECT id FROM messages WHERE fallback IS NOT NULL AND created_at < $1 LIMIT $2
+                    SELECT id FROM messages WHERE fallback IS NOT NULL AND created_at < $1
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = messages.org_id) LIMIT $2
                     FOR UPDATE SKIP LOCKED
                 ) UPDATE messages SET fallback = NULL FROM old WHERE messages.id = old.id",
             sqlite: "UPDATE messages SET fallback = NULL
-                WHERE id IN (SELECT id FROM messages WHERE fallback IS NOT NULL AND created_at < $1 LIMIT $2)",
+                WHERE id IN (SELECT id FROM messages WHERE fallback IS NOT NULL AND created_at < $1
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = messages.org_id) LIMIT $2)",
         };
         self.purge(self.sql(SQL), before).await
     }
@@ -231,11 +251,14 @@ impl Store {
     pub async fn purge_delivered(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: Sql = Sql {
             postgres: "WITH old AS MATERIALIZED (
-                    SELECT id FROM events WHERE content IS NOT NULL AND state = 'delivered' AND delivered_at < $1 LIMIT $2
+                    SELECT id FROM events WHERE content IS NOT NULL AND state = 'delivered' AND delivered_at < $1
+                    AND NOT EXISTS (SELECT 1 FROM agents a JOIN legal_holds h ON h.org_id = a.org_id WHERE a.id = events.agent_id) LIMIT $2
                     FOR UPDATE SKIP LOCKED
                 ) UPDATE events SET content = NULL FROM old WHERE events.id = old.id",
             sqlite: "UPDATE events SET content = NULL WHERE id IN (SELECT id FROM events
-                WHERE content IS NOT NULL AND state = 'delivered' AND delivered_at < $1 LIMIT $2)",
+                WHERE content IS NOT NULL AND state = 'delivered' AND delivered_at < $1
+                    AND NOT EXISTS (SELECT 1 FROM agents a JOIN legal_holds h ON h.org_id = a.org_id WHERE a.id = events.agent_id)
+                LIMIT $2)",
         };
         self.purge(self.sql(SQL), before).await
     }

@@ -27,6 +27,10 @@ pub enum SealedColumn {
     NumberRegistrations,
     /// Words of people in the consent ledger, by the id of their event.
     ConsentEvents,
+    /// The persons of jobs.
+    SubjectJobs,
+    /// Archives of persons, by the job and the part.
+    SubjectArchives,
 }
 
 /// An encrypted content.
@@ -59,7 +63,7 @@ impl SealedContent {
 }
 
 impl SealedColumn {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Events,
         Self::Calls,
         Self::Messages,
@@ -70,6 +74,8 @@ impl SealedColumn {
         Self::Conversations,
         Self::NumberRegistrations,
         Self::ConsentEvents,
+        Self::SubjectJobs,
+        Self::SubjectArchives,
     ];
 
     fn list(self) -> &'static str {
@@ -121,6 +127,17 @@ impl SealedColumn {
                     AND recorded_at >= $1 AND (recorded_at > $1 OR event_id > $2)
                 ORDER BY recorded_at, event_id LIMIT $3"
             }
+            Self::SubjectJobs => {
+                "SELECT id, org_id, subject AS sealed, created_at AS ordered_at FROM subject_jobs
+                WHERE subject IS NOT NULL AND created_at >= $1 AND (created_at > $1 OR id > $2)
+                ORDER BY created_at, id LIMIT $3"
+            }
+            // The id is the context of the encryption.
+            Self::SubjectArchives => {
+                "SELECT id, org_id, sealed, ordered_at FROM (SELECT job_id || ' archive ' || part AS id, org_id, lines AS sealed,
+                    created_at AS ordered_at FROM subject_archives) AS archives
+                WHERE ordered_at >= $1 AND (ordered_at > $1 OR id > $2) ORDER BY ordered_at, id LIMIT $3"
+            }
             Self::NumberRegistrations => {
                 "SELECT id, org_id, data AS sealed, created_at AS ordered_at FROM number_registrations
                 WHERE created_at >= $1 AND (created_at > $1 OR id > $2) ORDER BY created_at, id LIMIT $3"
@@ -140,6 +157,10 @@ impl SealedColumn {
             }
             Self::DeadLetters => "UPDATE dead_letters SET payload = $3 WHERE id = $1 AND payload = $2",
             Self::Conversations => "UPDATE conversations SET details = $3 WHERE id = $1 AND details = $2",
+            Self::SubjectJobs => "UPDATE subject_jobs SET subject = $3 WHERE id = $1 AND subject = $2",
+            Self::SubjectArchives => {
+                "UPDATE subject_archives SET lines = $3 WHERE job_id || ' archive ' || part = $1 AND lines = $2"
+            }
             Self::ConsentEvents => "UPDATE consent_events SET words = $3 WHERE event_id = $1 AND words = $2",
             Self::NumberRegistrations => "UPDATE number_registrations SET data = $3 WHERE id = $1 AND data = $2",
         }

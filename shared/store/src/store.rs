@@ -1,7 +1,12 @@
 //! The handle of the database: connection, migrations and pools.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use butt_dial_domain::OrgId;
 use sqlx::{
     ConnectOptions, Connection, Executor, PgPool, Row, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -34,7 +39,11 @@ pub struct Store {
     pub(crate) engine: Engine,
     pub(crate) batchers: Batchers,
     pub(crate) changes: RecentChanges,
+    pub(crate) hasher: Arc<OnceLock<ContactHasher>>,
 }
+
+/// Makes the keyed hash of a person's key, by which opt-outs of erased persons are found.
+pub(crate) type ContactHasher = Box<dyn Fn(&OrgId, &str) -> [u8; 32] + Send + Sync>;
 
 impl Store {
     /// Connects to `sqlite:<path>` (created if missing, with its directory) or `postgres://…`. The tasks for group commit
@@ -54,7 +63,22 @@ impl Store {
             engine,
             batchers,
             changes: RecentChanges::default(),
+            hasher: Arc::default(),
         })
+    }
+
+    /// Sets the keyed hash of persons. Without it, no contact can be read: an erased person could be contacted again. Later calls
+    /// have no effect.
+    pub fn hash_contacts_with(&self, hasher: impl Fn(&OrgId, &str) -> [u8; 32] + Send + Sync + 'static) {
+        // An error means that it is set already.
+        let _ = self.hasher.set(Box::new(hasher));
+    }
+
+    /// Returns the keyed hash of a person's key.
+    pub(crate) fn contact_digest(&self, org: &OrgId, key: &str) -> Result<[u8; 32], StoreError> {
+        let hasher = self.hasher.get();
+        let hasher = hasher.ok_or_else(|| StoreError::Config("the keyed hash of contacts is not set".into()))?;
+        Ok(hasher(org, key))
     }
 
     /// Applies the missing migrations. Safe to run from many processes at once.

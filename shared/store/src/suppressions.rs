@@ -7,6 +7,7 @@ use sqlx::types::Json;
 use crate::{
     Store, StoreError,
     change::{Change, on_change},
+    contact_state::erased_key,
     engine::{Sql, on_reader},
 };
 
@@ -58,6 +59,15 @@ impl Store {
                 .await
         })?)
     }
+
+    /// Lists the entries of a person, by the person's key: channel and reason.
+    pub async fn list_suppressions_of(&self, org: &OrgId, key: &str) -> Result<Vec<(String, String)>, StoreError> {
+        const SQL: &str =
+            "SELECT channel, reason FROM suppressions WHERE org_id = $1 AND address = $2 ORDER BY channel";
+        Ok(on_reader!(self, |db| {
+            sqlx::query_as(SQL).bind(org.as_str()).bind(key).fetch_all(db).await
+        })?)
+    }
 }
 
 impl Change {
@@ -87,14 +97,16 @@ impl Change {
         Ok(())
     }
 
-    /// Removes an entry. Returns false if there was none.
+    /// Removes an entry, also of a person who is erased. Returns false if there was none.
     pub async fn remove_suppression(&self, org: &OrgId, address: &str, channel: &str) -> Result<bool, StoreError> {
-        const SQL: &str = "DELETE FROM suppressions WHERE org_id = $1 AND address = $2 AND channel = $3";
+        const SQL: &str = "DELETE FROM suppressions WHERE org_id = $1 AND address IN ($2, $4) AND channel = $3";
+        let erased = erased_key(&self.store.contact_digest(org, address)?);
         let done = on_change!(self, |db| {
             sqlx::query(SQL)
                 .bind(org.as_str())
                 .bind(address)
                 .bind(channel)
+                .bind(&erased)
                 .execute(db)
                 .await
                 .map(|done| done.rows_affected())

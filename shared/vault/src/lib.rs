@@ -195,7 +195,12 @@ impl Vault {
 
     /// Hashes the key of a person with the organization's key, as hexadecimal digits.
     pub fn contact_hash(&self, org: &OrgId, contact: &str) -> String {
-        hex::encode(mac(&self.org_keys(org).body, &[b"contact", contact.as_bytes()]))
+        hex::encode(self.contact_digest(org, contact))
+    }
+
+    /// Hashes the key of a person with the organization's key.
+    pub fn contact_digest(&self, org: &OrgId, contact: &str) -> [u8; 32] {
+        mac(&self.org_keys(org).body, &[b"contact", contact.as_bytes()])
     }
 
     fn root(&self) -> [u8; 32] {

@@ -225,6 +225,19 @@ impl Cluster {
         self.backends.as_mut().expect("servers")
     }
 
+    /// Returns the address of the database.
+    pub fn database_url(&self) -> String {
+        match &self.backends {
+            Some(backends) => backends.database_url.clone(),
+            None => format!("sqlite:{}", self._directory.path().join("butt-dial.db").display()),
+        }
+    }
+
+    /// Returns the directory of attachments.
+    pub fn blob_directory(&self) -> std::path::PathBuf {
+        self._directory.path().join("blobs")
+    }
+
     /// Returns the first gateway's own handle of calls.
     pub fn calls(&self) -> &Arc<Calls> {
         &self.running[0].platform.product.calls

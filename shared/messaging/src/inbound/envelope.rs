@@ -208,6 +208,26 @@ impl Envelope {
     }
 }
 
+/// Returns the addresses of persons in a stored entry of the organization. Empty for an entry that is no envelope, belongs to
+/// another organization or cannot be decrypted.
+pub fn addresses_of(vault: &Vault, org: &OrgId, payload: &[u8]) -> Vec<String> {
+    let Ok(envelope) = serde_json::from_slice::<Envelope>(payload) else {
+        return Vec::new();
+    };
+    match envelope.event {
+        SealedEvent::Message { org: owner, sealed, .. } if owner == *org => {
+            let message = Envelope::open(vault, org, &envelope.id, &sealed);
+            let addresses = message.map(|message| {
+                let others = message.aliases.into_iter().chain(message.former_addresses);
+                std::iter::once(message.from).chain(others).collect()
+            });
+            addresses.unwrap_or_default()
+        }
+        SealedEvent::Call(call) if call.org == *org => vec![call.remote],
+        _ => Vec::new(),
+    }
+}
+
 fn call_event(info: &CallInfo, report: CallReport) -> CallEvent {
     CallEvent {
         call: info.call.clone(),

@@ -78,6 +78,8 @@ impl Bench {
         let kv: Arc<dyn Kv> = Arc::new(NoKv);
         let calls: Arc<dyn CallHook> = Arc::new(NoCalls);
         let vault = Vault::new(b"a master key");
+        let hashing = vault.clone();
+        store.hash_contacts_with(move |org, key| hashing.contact_digest(org, key));
         let replica = ReplicaId::generate();
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();

@@ -39,7 +39,7 @@ impl Operation for ConfirmErasure {
         path: "/api/orgs/me/erasure/confirm",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[&[Code::VerificationTokenInvalid]];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::VerificationTokenInvalid, Code::Conflict]];
 
     type Args = Args;
     type Output = BothCasings<Output>;

@@ -34,7 +34,7 @@ impl Operation for StartErasure {
         path: "/api/orgs/me/erasure/start",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[&[Code::RateLimited, Code::ChannelUnavailable]];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::RateLimited, Code::ChannelUnavailable, Code::Conflict]];
 
     type Args = Args;
     type Output = BothCasings<Output>;

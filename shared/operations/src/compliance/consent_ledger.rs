@@ -128,7 +128,7 @@ pub struct EntryArgs {
     /// How the person has consented. Required for granted.
     #[serde(default)]
     source: Option<String>,
-    /// Where the proof is.
+    /// The place of the proof.
     #[serde(default)]
     evidence: Option<String>,
 }

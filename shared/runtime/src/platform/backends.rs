@@ -95,7 +95,10 @@ async fn adopt_database_key(store: &Store, vault: &Vault) -> Result<(), StartErr
     let root = registered.root.as_deref();
     vault
         .adopt(&registered.fingerprint, root, registered.has_content_keys)
-        .map_err(|_| StartError::WrongKey)
+        .map_err(|_| StartError::WrongKey)?;
+    let hashing = vault.clone();
+    store.hash_contacts_with(move |org, key| hashing.contact_digest(org, key));
+    Ok(())
 }
 
 /// Reads the generated key, or generates it into a file that only its owner can read.

@@ -7,6 +7,7 @@ mod carriers;
 mod governance;
 pub mod partitions;
 mod product;
+mod product_metrics;
 mod start_error;
 
 use std::{sync::Arc, time::Duration};

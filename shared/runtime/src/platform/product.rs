@@ -4,26 +4,26 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use butt_dial_accounts::{
     Accounts, Agents, Bootstrap, Challenges, Console, OwnVendor, People, ProviderAccounts, Registrations, Senders,
-    TeamTokens, Trust,
+    Subjects, TeamTokens, Trust,
 };
 use butt_dial_alerts::Alerts;
 use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
-use butt_dial_compliance::{Choices, Compliance, ConsentLedger, Consents, DoNotContact, RuleHistory};
+use butt_dial_compliance::{Choices, ConsentLedger, Consents, DoNotContact, RuleHistory};
 use butt_dial_domain::{
     Clock, ReplicaId,
     ports::{model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription},
 };
 use butt_dial_identity::{Guard, token};
 use butt_dial_messaging::{
-    Backlogs, CallHook, Carriers, Conversations, Delivery, Egress, Inbound, Media, Metrics, Outbound, PublicUrls,
-    Retention, media::Blobs,
+    Backlogs, CallHook, Carriers, Conversations, Delivery, Egress, Inbound, Media, Outbound, PublicUrls, Retention,
+    media::Blobs,
 };
 use prometheus::Registry;
 use tokio_util::task::TaskTracker;
 
-use super::{Backends, StartError};
+use super::{Backends, StartError, product_metrics::ProductMetrics};
 use crate::{Config, ai_vendors::AiClients, config::CarrierSetup};
 
 /// The handles of the product. Cheap to clone.
@@ -41,6 +41,7 @@ pub struct Product {
     pub accounts: Arc<Accounts>,
     pub console: Console,
     pub trust: Trust,
+    pub subjects: Subjects,
     pub conversations: Conversations,
     pub people: People,
     pub consents: Consents,
@@ -81,27 +82,6 @@ pub(super) struct Parts<'a> {
     pub clock: Clock,
     pub replica: ReplicaId,
     pub tasks: TaskTracker,
-}
-
-/// The registered metrics of the product's crates.
-struct ProductMetrics {
-    identity: butt_dial_identity::Metrics,
-    billing: butt_dial_billing::Metrics,
-    compliance: Compliance,
-    messaging: Metrics,
-    calls: butt_dial_calls::Metrics,
-}
-
-impl ProductMetrics {
-    fn register(registry: &Registry, config: &Config) -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            identity: butt_dial_identity::Metrics::register(registry)?,
-            billing: butt_dial_billing::Metrics::register(registry)?,
-            compliance: Compliance::register(registry, config.compliance.clone(), config.rules.clone())?,
-            messaging: Metrics::register(registry)?,
-            calls: butt_dial_calls::Metrics::register(registry)?,
-        })
-    }
 }
 
 impl Parts<'_> {
@@ -146,6 +126,13 @@ impl Parts<'_> {
             people: People::new(store.clone(), agents.clone()),
             agents,
             trust: Trust::new(store.clone(), clock.clone()),
+            subjects: Subjects::new(
+                store.clone(),
+                self.backends.vault.clone(),
+                clock.clone(),
+                self.carriers.clone(),
+                blobs.clone(),
+            ),
             conversations: Conversations::new(store.clone(), self.backends.vault.clone(), clock.clone()),
             consents: Consents::new(store.clone(), clock.clone()),
             consent_ledger: ConsentLedger::new(store.clone(), self.backends.vault.clone(), clock.clone()),

@@ -223,7 +223,7 @@ both_engines! {
         import(db, org, &[row(&scheduled, false, later(13))]).await;
         assert!(db.list_scheduled(&agent.id, None, 10).await.unwrap().is_empty(), "the revocation cancels it");
         drop(sent);
-        // What an administrator has imported, no agent overrules.
+        // No agent overrules a revocation that an administrator has imported.
         import(db, org, &[row(ANN, false, later(14))]).await;
         assert!(!db.record_agent_consent(&statement(&agent, true), later(15)).await.unwrap());
     }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use butt_dial_domain::OrgId;
 use butt_dial_testkit::servers::{Postgres, fresh_postgres_database};
 use tokio_util::task::TaskTracker;
 
@@ -16,6 +17,16 @@ use crate::{
 };
 
 const CONNECTIONS: u32 = 8;
+
+/// A hash of the key of a person. It differs by organization.
+pub fn digest(org: &OrgId, key: &str) -> [u8; 32] {
+    let mut digest = [0_u8; 32];
+    for (n, byte) in org.as_str().bytes().chain([0xff]).chain(key.bytes()).enumerate() {
+        let place = &mut digest[n % 32];
+        *place = place.wrapping_mul(31).wrapping_add(byte);
+    }
+    digest
+}
 
 pub struct Database {
     store: Store,
@@ -56,6 +67,7 @@ impl Database {
     async fn connect(url: String, server: Option<Postgres>, directory: Option<Directory>) -> Self {
         let tasks = TaskTracker::new();
         let store = Store::connect(&url, CONNECTIONS, &tasks).await.unwrap();
+        store.hash_contacts_with(digest);
         store.migrate().await.unwrap();
         Self {
             store,
@@ -68,7 +80,9 @@ impl Database {
 
     /// Connects a second store to the same database, like another replica.
     pub async fn replica(&self) -> Store {
-        Store::connect(&self.url, CONNECTIONS, &self.tasks).await.unwrap()
+        let store = Store::connect(&self.url, CONNECTIONS, &self.tasks).await.unwrap();
+        store.hash_contacts_with(digest);
+        store
     }
 
     pub fn is_postgres(&self) -> bool {
@@ -115,7 +129,9 @@ impl Database {
 
     /// Connects a replica with one connection.
     pub async fn single_connection_replica(&self) -> Store {
-        Store::connect(&self.url, 1, &self.tasks).await.unwrap()
+        let store = Store::connect(&self.url, 1, &self.tasks).await.unwrap();
+        store.hash_contacts_with(digest);
+        store
     }
 
     /// Drops constraints, so that the test can write any text to `agents.status` and `tokens.scope`.

@@ -55,6 +55,13 @@ const ROWS: &[&str] = &[
         VALUES ('cr', $1, $2, 'x', 'sms', '+1', 'granted', CURRENT_TIMESTAMP)",
     "INSERT INTO consent_events (id, org_id, contact, channel, purpose, action, method, actor, evidence, at, recorded_at)
         VALUES ('ce', $1, '+1', 'sms', 'all', 'granted', 'keyword', 'contact', '{}', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO subject_jobs (id, org_id, kind, state, contact_hash, actor, step, place, progress, fence, lease_until, created_at,
+            updated_at)
+        VALUES ('sj', $1, 'erase', 'running', 'h', 'x', 'messages', '{}', '{}', 0, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO legal_holds (org_id, contact_hash, id, reason, actor, created_at) VALUES ($1, 'h', 'hld', 'x', 'x', CURRENT_TIMESTAMP)",
+    "INSERT INTO subject_archives (job_id, part, org_id, lines, created_at) VALUES ('sj', 0, $1, $3, CURRENT_TIMESTAMP)",
+    "INSERT INTO subject_receipts (job_id, vendor, resource, org_id, kind, channel, own_address, state, tries, updated_at)
+        VALUES ('sj', 'x', 'x', $1, 'message', 'sms', '+1', 'pending', 0, CURRENT_TIMESTAMP)",
     "INSERT INTO conversations (id, org_id, agent_id, status, details, created_at, updated_at)
         VALUES ('cv', $1, $2, 'active', $3, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO ai_disclosures (org_id, channel, contact, at) VALUES ($1, 'sms', '+1', CURRENT_TIMESTAMP)",
@@ -200,7 +207,10 @@ both_engines! {
         let (org, at) = (&agent.org_id, morning());
         let all = tables(db).await;
         assert_eq!(tables_with_rows(db, &agent).await, all, "fill() makes a row in every table");
-        assert!(db.change(setup()).begin_erasure("confirmation", org, at + seconds(60), at).await.unwrap());
+        let begin = async || db.change(setup()).begin_erasure("confirmation", org, at + seconds(60), at).await.unwrap();
+        assert!(!begin().await, "a legal hold forbids it");
+        assert!(db.change(setup()).release_hold(org, "hld").await.unwrap());
+        assert!(begin().await);
         assert!(!db.change(setup()).begin_erasure("confirmation", org, at, at).await.unwrap(), "used");
         let erasing = db.find_organization(org).await.unwrap().unwrap();
         assert_eq!((erasing.status, erasing.name.as_str()), (OrgStatus::Erasing, "Erased organization"));

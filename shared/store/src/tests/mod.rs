@@ -52,6 +52,7 @@ mod sender_orders;
 mod senders;
 mod sends;
 mod sqlite;
+mod subjects;
 mod suppressions;
 mod tokens;
 mod trust_sessions;

@@ -160,8 +160,14 @@ impl Blobs {
         Ok(Some(OpenBlob { blob, _part: part }))
     }
 
-    /// Purges every day before `day`. Returns how many blobs were purged.
-    pub async fn purge_before(&self, day: NaiveDate) -> Result<usize, String> {
+    /// Purges the blobs of an event that was created at this time. Returns how many.
+    pub async fn purge_event(&self, at: Timestamp, org: &OrgId, event: &str) -> Result<usize, String> {
+        let prefix = self.path(&format!("{}/{org}/{event}", at.date_naive()));
+        self.purge_below(&prefix, |_| true).await
+    }
+
+    /// Purges every day before `day`, except the blobs of held organizations. Returns how many blobs were purged.
+    pub async fn purge_before(&self, day: NaiveDate, held: &[OrgId]) -> Result<usize, String> {
         let root = (!self.prefix.is_empty()).then(|| Key::from(self.prefix.as_str()));
         let days = self
             .store
@@ -177,17 +183,33 @@ impl Blobs {
             if !old {
                 continue;
             }
-            let objects: Vec<_> = self
-                .store
-                .list(Some(&prefix))
-                .try_collect()
-                .await
-                .map_err(|error| error.to_string())?;
-            let locations = futures::stream::iter(objects).map(|object| Ok(object.location));
-            let mut deleted = self.store.delete_stream(locations.boxed());
-            while deleted.try_next().await.map_err(|error| error.to_string())?.is_some() {
-                count += 1;
-            }
+            let is_held = |key: &Key| {
+                held.iter()
+                    .any(|org| key.parts().any(|part| part.as_ref() == org.as_str()))
+            };
+            count += self.purge_below(&prefix, |key| !is_held(key)).await?;
+        }
+        Ok(count)
+    }
+
+    /// Purges the blobs below a path that match. Returns how many.
+    async fn purge_below(&self, prefix: &Key, matches: impl Fn(&Key) -> bool) -> Result<usize, String> {
+        let objects: Vec<_> = self
+            .store
+            .list(Some(prefix))
+            .try_collect()
+            .await
+            .map_err(|error| error.to_string())?;
+        let chosen: Vec<_> = objects
+            .into_iter()
+            .map(|object| object.location)
+            .filter(|key| matches(key))
+            .map(Ok)
+            .collect();
+        let mut deleted = self.store.delete_stream(futures::stream::iter(chosen).boxed());
+        let mut count = 0;
+        while deleted.try_next().await.map_err(|error| error.to_string())?.is_some() {
+            count += 1;
         }
         Ok(count)
     }
@@ -198,18 +220,7 @@ impl Blobs {
         let days = self.store.list_with_delimiter(root.as_ref()).await;
         let mut count = 0;
         for day in days.map_err(|error| error.to_string())?.common_prefixes {
-            let prefix = day.clone().join(org.as_str());
-            let objects: Vec<_> = self
-                .store
-                .list(Some(&prefix))
-                .try_collect()
-                .await
-                .map_err(|error| error.to_string())?;
-            let locations = futures::stream::iter(objects).map(|object| Ok(object.location));
-            let mut deleted = self.store.delete_stream(locations.boxed());
-            while deleted.try_next().await.map_err(|error| error.to_string())?.is_some() {
-                count += 1;
-            }
+            count += self.purge_below(&day.clone().join(org.as_str()), |_| true).await?;
         }
         Ok(count)
     }

@@ -1,0 +1,4 @@
+//! The rights of a person: access, erasure and legal holds.
+
+pub mod holds;
+pub mod jobs;
