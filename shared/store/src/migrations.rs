@@ -103,8 +103,8 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(62, "0062_attempts_in_messages"),
     portable!(63, "0063_compliance_choices"),
     portable!(64, "0064_ai_disclosures"),
-    per_engine!(80, "0080_consent_events"),
-    portable!(81, "0081_subjects"),
+    per_engine!(65, "0065_consent_events"),
+    portable!(66, "0066_subjects"),
 ];
 
 impl Step {

@@ -251,8 +251,8 @@ both_engines! {
         let before = [ANN, "ann@example.com"];
         db.execute("DELETE FROM consent_events").await;
         let text = match db.is_postgres() {
-            true => include_str!("../../../../migrations/0080_consent_events.postgres.sql"),
-            false => include_str!("../../../../migrations/0080_consent_events.sqlite.sql"),
+            true => include_str!("../../../../migrations/0065_consent_events.postgres.sql"),
+            false => include_str!("../../../../migrations/0065_consent_events.sqlite.sql"),
         };
         let (_, fill) = text.split_once("WHERE words IS NOT NULL;").unwrap();
         db.execute(fill.trim().trim_end_matches(';')).await;
