@@ -264,9 +264,10 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<ConsentEvent>, StoreError> {
+        // `+ 0` keeps Postgres from reading all entries of the organization in their order.
         const SQL: &str = "SELECT seq, id, contact, channel, purpose, action, method, kind, actor, event_id, message_id, words, evidence,
                 at, recorded_at
-            FROM consent_events WHERE org_id = $1 AND contact IN ($2, $3) AND seq > $4 ORDER BY seq LIMIT $5";
+            FROM consent_events WHERE org_id = $1 AND contact IN ($2, $3) AND seq + 0 > $4 ORDER BY seq + 0 LIMIT $5";
         Ok(on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())

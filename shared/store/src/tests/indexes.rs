@@ -16,7 +16,7 @@ use super::{
 use crate::{Acceptance, BilledBy, CallChange, EventLease, ReceiptEntry};
 
 /// Statements that fill the tables with rows of these numbers, as after some time of use.
-const FILL: [&str; 17] = [
+const FILL: [&str; 19] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series({rows}) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, monthly_price, number_id,
@@ -58,6 +58,13 @@ const FILL: [&str; 17] = [
             created_at)
         SELECT 's' || n, 'o', 'a' || 1 + n % 500, 'sms', '+1' || n, 'k' || n, 'h',
             CASE WHEN n % 5 = 0 THEN 'scheduled' ELSE 'sent' END, now(), now() FROM generate_series({rows}) n",
+    "INSERT INTO subject_jobs (id, org_id, kind, state, contact_hash, actor, step, place, progress, fence, lease_until, created_at,
+            updated_at)
+        SELECT 'sbj' || n, (SELECT MIN(id) FROM organizations), 'erase', CASE WHEN n % 1000 = 0 THEN 'running' ELSE 'done' END,
+            'h' || n, 'x', 'messages', '{}', '{}', 0, TIMESTAMPTZ '2026-11-19 08:00Z', now(), now() FROM generate_series({rows}) n",
+    "INSERT INTO consent_events (id, org_id, contact, channel, purpose, action, method, actor, evidence, at, recorded_at)
+        SELECT 'cev' || n, (SELECT MIN(id) FROM organizations), '+9' || n, 'sms', 'all', 'granted', 'import', 'x', '{}', now(),
+            now() FROM generate_series({rows}) n",
     "INSERT INTO limits (scope, max_spend, updated_at) SELECT 'task:o/t' || n, 1, now() FROM generate_series({rows}) n",
     "INSERT INTO spend (scope, period, held, settled, task_org_id)
         SELECT 'task:o/t' || n, 'total', 0, 0, 'o' FROM generate_series({rows}) n",
@@ -163,6 +170,12 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
             .unwrap();
     }
     store.claim_deferred_bodies(3, now, until).await.unwrap();
+    store.claim_subject_job(now, until).await.unwrap();
+    store
+        .list_consent_events_of(&agent.org_id, ("+97", "none"), 0, 9)
+        .await
+        .unwrap();
+    store.list_consent_events(&agent.org_id, 5, 9).await.unwrap();
     store.purge_contents(morning() - TimeDelta::days(9_999)).await.unwrap();
     store.purge_fallbacks(morning() - TimeDelta::days(9_999)).await.unwrap();
     store
