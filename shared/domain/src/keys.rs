@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::{AgentId, CallId, OrgId, ReplicaId};
+use crate::{AgentId, CallId, OrgId, ReplicaId, clock::Timestamp};
 
 /// Written by health checks, and never read.
 pub const HEALTH: &str = "health";
@@ -40,6 +40,34 @@ pub fn auth_failures(peer: impl Display) -> String {
 /// The end of the lockout of an address or network.
 pub fn auth_lock(peer: impl Display) -> String {
     format!("auth:locked:{peer}")
+}
+
+/// The counter of requests with unknown tokens within a bucket of time, of all addresses.
+pub fn token_failures_in(bucket: i64) -> String {
+    format!("anomalies:token-failures:{bucket}")
+}
+
+/// The counter of lockouts within a bucket of time.
+pub fn token_lockouts_in(bucket: i64) -> String {
+    format!("anomalies:token-lockouts:{bucket}")
+}
+
+/// The counter of failed sign-ins to the console within a bucket of time.
+pub fn sign_in_failures_in(bucket: i64) -> String {
+    format!("anomalies:sign-ins:{bucket}")
+}
+
+/// Claimed by the process that looks for anomalies.
+pub const ANOMALIES: &str = "anomalies:sweep";
+
+/// Claimed by the process that adds a bucket of time to the baselines of anomalies.
+pub fn anomaly_bucket(bucket: i64) -> String {
+    format!("anomalies:learned:{bucket}")
+}
+
+/// The bucket of five minutes that a time belongs to, in the names of counters.
+pub fn five_minutes(at: Timestamp) -> i64 {
+    at.timestamp().div_euclid(300)
 }
 
 /// The counter of tries to sign in to the console: of an account, an address, or one at the other.

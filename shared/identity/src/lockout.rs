@@ -63,6 +63,7 @@ impl Lockout {
     /// Counts a wrong token, and locks at a limit. Returns how many further failures are allowed.
     pub async fn record_failure(&self, peer: IpAddr, secret: &str) -> Result<u64, Failure> {
         let mut remaining = u64::MAX;
+        let mut locked = false;
         for counted in counted(peer, secret) {
             let key = keys::auth_failures(&counted.id);
             let (count, _) = self.kv.increment(&key, LOCK_DURATION).await.map_err(unavailable)?;
@@ -74,11 +75,24 @@ impl Lockout {
                     .map_err(unavailable)?;
                 self.kv.delete(&key).await.map_err(unavailable)?;
                 self.not_locked.invalidate(&counted.id);
+                locked = true;
                 tracing::warn!(%until, of = counted.kind, "locked out after too many unknown tokens");
             }
             remaining = remaining.min(counted.limit.saturating_sub(count));
         }
+        self.count(locked).await;
         Ok(remaining)
+    }
+
+    /// Counts a wrong token for the anomaly detectors. The lock-out does not depend on it.
+    async fn count(&self, locked: bool) {
+        let bucket = keys::five_minutes(self.clock.now());
+        let lockouts = locked.then(|| keys::token_lockouts_in(bucket));
+        for key in [Some(keys::token_failures_in(bucket)), lockouts].into_iter().flatten() {
+            if let Err(error) = self.kv.increment(&key, LOCK_DURATION).await {
+                tracing::warn!(%error, "wrong token not counted for anomalies");
+            }
+        }
     }
 
     fn refusal(&self, counted: &Counted, until: &str) -> Failure {

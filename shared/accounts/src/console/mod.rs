@@ -95,6 +95,14 @@ impl Console {
         Ok(pair)
     }
 
+    /// Counts a failed sign-in for the anomaly detectors. The limits of guesses do not depend on it.
+    async fn count_failed_sign_in(&self) {
+        let key = keys::sign_in_failures_in(keys::five_minutes(self.clock.now()));
+        if let Err(error) = self.kv.increment(&key, LIMIT_PERIOD).await {
+            tracing::warn!(%error, "failed sign-in not counted for anomalies");
+        }
+    }
+
     /// Forgets the wrong tries before a right one.
     async fn forget_tries(&self, pair: &str) {
         if let Err(error) = self.kv.delete(pair).await {

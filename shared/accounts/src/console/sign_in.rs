@@ -23,8 +23,19 @@ pub struct Proof {
 }
 
 impl Console {
-    /// Signs a person in.
+    /// Signs a person in. Failures are counted for the anomaly detectors.
     pub async fn sign_in(&self, credentials: Credentials, client: &Client) -> Result<Session, Failure> {
+        let signed_in = self.check_sign_in(credentials, client).await;
+        if signed_in
+            .as_ref()
+            .is_err_and(|failure| failure.code != Code::ServiceUnavailable)
+        {
+            self.count_failed_sign_in().await;
+        }
+        signed_in
+    }
+
+    async fn check_sign_in(&self, credentials: Credentials, client: &Client) -> Result<Session, Failure> {
         let key = Mailbox::parse("email", &credentials.email).map(|mailbox| mailbox.key);
         let key = key.unwrap_or_else(|_| credentials.email.trim().to_lowercase());
         let tries = self.count_try(&key, client).await?;

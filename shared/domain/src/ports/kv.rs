@@ -59,9 +59,10 @@ pub trait Kv: Send + Sync {
 
     async fn set(&self, key: &str, value: &str, ttl: Duration) -> Result<(), KvError>;
 
+    /// Returns a value, or a counter as text.
     async fn get(&self, key: &str) -> Result<Option<String>, KvError>;
 
-    /// Returns the values in the order of the keys, in one round trip.
+    /// Returns values and counters in the order of the keys, in one round trip.
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<String>>, KvError>;
 
     /// Deletes a key of any kind.

@@ -88,6 +88,10 @@ impl Table {
                 value: Value::Text(text),
                 ..
             }) => Ok(Some(text.clone())),
+            Some(Entry {
+                value: Value::Counter(count),
+                ..
+            }) => Ok(Some(count.to_string())),
             Some(_) => Err(other_kind(key)),
         }
     }

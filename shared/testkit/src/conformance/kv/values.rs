@@ -35,6 +35,9 @@ pub async fn counts_concurrent_increments(kv: Arc<dyn Kv>) {
     .await;
     assert_eq!(counts.into_iter().collect::<BTreeSet<_>>(), (1..=800).collect());
     assert_eq!(kv.increment("n", LONG).await.unwrap().0, 801);
+    assert_eq!(kv.get("n").await.unwrap().as_deref(), Some("801"), "as text");
+    let read = kv.get_many(&["n".into(), "other".into()]).await.unwrap();
+    assert_eq!(read, [Some("801".to_owned()), None]);
 }
 
 pub async fn keeps_value_until_deleted_or_expired(kv: Arc<dyn Kv>) {
