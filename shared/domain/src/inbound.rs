@@ -224,6 +224,13 @@ pub struct Receipt {
     pub is_marketing_only: bool,
 }
 
+impl Receipt {
+    /// Returns whether a person has reported a mail as spam. It comes after the mail was delivered, so its status is not new.
+    pub fn is_complaint(&self) -> bool {
+        self.channel == Channel::Email && self.failure == Some(RefusalClass::OptedOut)
+    }
+}
+
 /// The facts that the price of a WhatsApp message follows from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tariff {

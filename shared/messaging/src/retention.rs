@@ -92,6 +92,8 @@ impl Retention {
             ("audit entries", TimedRows::AuditEntries, keep.audit),
             ("refusals", TimedRows::Refusals, keep.messages),
             ("challenges", TimedRows::Challenges, Some(CHALLENGES)),
+            ("anomalies", TimedRows::Anomalies, keep.audit),
+            ("campaigns", TimedRows::Campaigns, keep.audit),
         ] {
             note(kind, self.delete_timed(rows, time).await);
         }

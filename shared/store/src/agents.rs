@@ -8,6 +8,7 @@ use crate::{
     change::on_change,
     engine::{Sql, in_tx, on_reader, with_timeout},
     limits::LimitsRow,
+    restraints::{RestraintRow, Restraints},
 };
 
 /// Whether an agent may act.
@@ -88,6 +89,7 @@ pub struct Profile {
     pub org_mode: OrgMode,
     /// Those of the organization.
     pub choices: ComplianceChoices,
+    pub restraints: Restraints,
 }
 
 impl Profile {
@@ -117,6 +119,7 @@ struct ProfileRow {
     org_mode: OrgMode,
     #[sqlx(flatten)]
     choices: ComplianceChoices,
+    restraints: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -214,7 +217,8 @@ impl Store {
             (SELECT o.status FROM organizations o WHERE o.id = agents.org_id) AS org_status,
             (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode,
             (SELECT o.refuses_waiting FROM organizations o WHERE o.id = agents.org_id) AS refuses_waiting,
-            (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address
+            (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address,
+            (SELECT json_agg(row_to_json(r))::text FROM agent_restraints r WHERE r.agent_id = agents.id) AS restraints
             FROM agents WHERE id = $1",
             sqlite: "SELECT id, org_id, display_name, status, created_at,
             (SELECT json_group_array(json_object('id', c.id, 'channel', c.channel, 'address', c.address,
@@ -240,7 +244,9 @@ impl Store {
             (SELECT o.status FROM organizations o WHERE o.id = agents.org_id) AS org_status,
             (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode,
             (SELECT o.refuses_waiting FROM organizations o WHERE o.id = agents.org_id) AS refuses_waiting,
-            (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address
+            (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address,
+            (SELECT json_group_array(json_object('kind', r.kind, 'max_per_minute', r.max_per_minute, 'until_at', r.until_at))
+                FROM agent_restraints r WHERE r.agent_id = agents.id) AS restraints
             FROM agents WHERE id = $1",
         };
         let sql = self.sql(SQL);
@@ -346,7 +352,13 @@ impl TryFrom<ProfileRow> for Profile {
             let row: LimitsRow = serde_json::from_str(&json).map_err(|_| corrupt("limits", "scope", &scope, "JSON"))?;
             Ok(Some(row.into()))
         };
+        let restraints: Vec<RestraintRow> = match &row.restraints {
+            None => Vec::new(),
+            Some(json) => serde_json::from_str(json)
+                .map_err(|_| corrupt("agent_restraints", "agent_id", agent.id.as_str(), "JSON"))?,
+        };
         Ok(Self {
+            restraints: restraints.into_iter().collect(),
             channels: channels.into_iter().map(channel).collect::<Result<_, StoreError>>()?,
             agent_limits: limits(row.agent_limits, format!("agt:{}", agent.id))?,
             org_limits: limits(row.org_limits, format!("org:{}", agent.org_id))?,

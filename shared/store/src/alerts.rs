@@ -12,8 +12,21 @@ use crate::{
 
 /// How urgent an alert is. The order is that of urgency.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
 )]
+#[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum Severity {
     Low,
@@ -187,6 +200,23 @@ impl Store {
             .bind(only_unresolved)
             .bind(i64::from(limit))
             .fetch_all(db)
+            .await)?)
+    }
+
+    /// Finds the alert of a cause that is not resolved.
+    pub async fn find_open_alert(
+        &self,
+        org: Option<&OrgId>,
+        kind: &str,
+        fingerprint: &str,
+    ) -> Result<Option<String>, StoreError> {
+        const SQL: &str = "SELECT id FROM alerts WHERE coalesce(org_id, 'installation') = $1 AND kind = $2
+            AND fingerprint = $3 AND state <> 'resolved'";
+        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
+            .bind(org.map_or("installation", OrgId::as_str))
+            .bind(kind)
+            .bind(fingerprint)
+            .fetch_optional(db)
             .await)?)
     }
 

@@ -31,6 +31,10 @@ pub enum TimedRows {
     Challenges,
     /// Messages that compliance has refused.
     Refusals,
+    /// Anomalies that have ended.
+    Anomalies,
+    /// Announced campaigns.
+    Campaigns,
 }
 
 impl TimedRows {
@@ -41,6 +45,8 @@ impl TimedRows {
             Self::AuditEntries => &[AUDIT_PREFIX],
             Self::Challenges => &[ChallengeId::PREFIX],
             Self::Refusals => &[crate::refusals::REFUSAL_PREFIX],
+            Self::Anomalies => &[crate::anomalies::ANOMALY_PREFIX],
+            Self::Campaigns => &[crate::campaigns::CAMPAIGN_PREFIX],
         }
     }
 
@@ -62,6 +68,12 @@ impl TimedRows {
             }
             Self::Refusals => {
                 "SELECT MAX(id) FROM (SELECT id FROM refusals WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
+            }
+            Self::Anomalies => {
+                "SELECT MAX(id) FROM (SELECT id FROM anomalies WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
+            }
+            Self::Campaigns => {
+                "SELECT MAX(id) FROM (SELECT id FROM announced_campaigns WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
             }
             Self::Challenges => {
                 "SELECT MAX(id) FROM (SELECT id FROM challenges WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
@@ -94,6 +106,8 @@ impl TimedRows {
                 "DELETE FROM refusals WHERE id > $1 AND id <= $2 AND created_at < $3
                     AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = refusals.org_id)"
             }
+            Self::Anomalies => "DELETE FROM anomalies WHERE id > $1 AND id <= $2 AND ended_at < $3",
+            Self::Campaigns => "DELETE FROM announced_campaigns WHERE id > $1 AND id <= $2 AND ends_at < $3",
             Self::Challenges => "DELETE FROM challenges WHERE id > $1 AND id <= $2 AND created_at < $3",
         }
     }

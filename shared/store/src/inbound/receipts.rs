@@ -50,6 +50,13 @@ const UPDATE: Sql = Sql {
         FROM jsonb_each($1) AS item WHERE messages.id = item.value ->> 'id'",
 };
 
+const COMPLAIN: Sql = Sql {
+    postgres: "UPDATE messages SET complained_at = $2
+        WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB))) AND complained_at IS NULL",
+    sqlite: "UPDATE messages SET complained_at = $2
+        WHERE id IN (SELECT value FROM json_each($1)) AND complained_at IS NULL",
+};
+
 /// A message that receipts refer to, with the changes that they make.
 #[derive(sqlx::FromRow)]
 struct SentRow {
@@ -71,6 +78,8 @@ struct SentRow {
     changed_to: Option<(DeliveryStatus, Option<String>)>,
     #[sqlx(skip)]
     price: Option<i64>,
+    #[sqlx(skip)]
+    is_complained_of: bool,
 }
 
 #[derive(Serialize)]
@@ -97,6 +106,17 @@ pub(crate) async fn apply(
     let transitions = advance(&mut messages, receipts);
     if !transitions.is_empty() {
         write(tx, &messages, at).await?;
+    }
+    let complained = messages.iter().filter(|message| message.is_complained_of);
+    let complained: Vec<&str> = complained.map(|message| message.id.as_str()).collect();
+    if !complained.is_empty() {
+        let (sql, ids) = (tx.sql(COMPLAIN), json::text(&complained)?);
+        in_tx!(tx, |db| sqlx::query(sql)
+            .bind(ids)
+            .bind(at)
+            .execute(db)
+            .await
+            .map(drop)?);
     }
     Ok(transitions)
 }
@@ -155,6 +175,7 @@ impl SentRow {
         let matches = is_of_reporter
             && self.carrier == carrier
             && self.carrier_id.as_ref().is_none_or(|id| *id == receipt.carrier_id);
+        self.is_complained_of |= matches && receipt.is_complaint();
         if !matches || receipt.stage.rank() <= self.stage_rank {
             return None;
         }

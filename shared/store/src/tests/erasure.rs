@@ -20,6 +20,14 @@ const ROWS: &[&str] = &[
     "INSERT INTO audit (id, org_id, actor, action, target, detail, at) VALUES ('aud_1', $1, 'x', 'x', 'x', '{}', CURRENT_TIMESTAMP)",
     "INSERT INTO alerts (id, org_id, kind, fingerprint, severity, title, evidence, state, occurrences, first_at, last_at)
         VALUES ('alr', $1, 'x', 'x', 'low', 'x', '{}', 'open', 1, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO anomalies (id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at, last_at)
+        VALUES ('ano', $1, $2, 'x', 'x', 'low', 'alert', 'x', '{}', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO anomaly_baselines (org_id, agent_id, metric, slot, mean, samples, bucket) VALUES ($1, $2, 'x', 1, 1, 1, 1)",
+    "INSERT INTO anomaly_countries (org_id, country, first_at) VALUES ($1, 'DE', CURRENT_TIMESTAMP)",
+    "INSERT INTO announced_campaigns (id, org_id, agent_id, starts_at, ends_at, volume, announced_by, created_at, sent, counted_until)
+        VALUES ('cpn', $1, $2, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP, 1, 'x', CURRENT_TIMESTAMP, 0, CURRENT_TIMESTAMP)",
+    "INSERT INTO agent_restraints (agent_id, kind, org_id, anomaly_id, until_at, created_at)
+        VALUES ($2, 'confirm', $1, 'ano', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO alert_routes (id, org_id, kind, target, hint, severity, is_escalation, created_at, free_at)
         VALUES ('alt', $1, 'email', $3, 'x', 'low', FALSE, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO audit_logs (log, size, chain) VALUES ($1, 1, $3)",

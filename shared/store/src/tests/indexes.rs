@@ -217,6 +217,29 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     store.is_own_sender(&busy, Channel::Sms).await.unwrap();
     store.find_scheduled(&busy, "k6").await.unwrap();
     call(store, &busy, round).await;
+    look_for_anomalies(store, agent, now).await;
+}
+
+/// Runs the reads of the anomaly detectors, over a second in which nothing has happened.
+async fn look_for_anomalies(store: &Store, agent: &Agent, now: Timestamp) {
+    let span = (now - seconds(1), now);
+    assert_eq!(store.sum_traffic(span).await.unwrap(), []);
+    store.count_sent_to_prefixes(span).await.unwrap();
+    store.list_sent_to_blocks(span, 2, 9).await.unwrap();
+    store.list_shared_recipients(span, 2, 9).await.unwrap();
+    store.list_sent_to_one(span, 2, 9).await.unwrap();
+    store.count_calls(span).await.unwrap();
+    let future = now + TimeDelta::days(999);
+    store.sum_codes(future, 5).await.unwrap();
+    store.count_opt_outs(future, DAY).await.unwrap();
+    store.count_complaints(future, DAY).await.unwrap();
+    store.count_token_changes(future).await.unwrap();
+    store.count_refused_premium(future).await.unwrap();
+    store.list_open_anomalies(9).await.unwrap();
+    store.list_current_campaigns(now, 9).await.unwrap();
+    let orgs = std::slice::from_ref(&agent.org_id);
+    store.list_baselines(orgs, 7).await.unwrap();
+    store.list_countries(orgs).await.unwrap();
 }
 
 /// Runs the reads and writes of concurrent sends.

@@ -2,6 +2,8 @@
 //! the messages, and the tasks of the store must end.
 
 mod alerts;
+mod anomalies;
+mod anomaly_facts;
 mod audit;
 mod audit_log;
 mod backlogs;

@@ -1,6 +1,10 @@
 //! Delivery receipts: they advance the status, never back, and correct the cost.
 
-use butt_dial_domain::inbound::{DeliveryStatus, Receipt};
+use butt_dial_domain::{
+    OrgId,
+    inbound::{DeliveryStatus, Receipt},
+    ports::carrier::RefusalClass,
+};
 use serde_json::json;
 
 use super::inbound::{PERSON, batch, inbound_event};
@@ -100,6 +104,33 @@ fn permutations(stages: &[DeliveryStatus]) -> Vec<Vec<DeliveryStatus>> {
 }
 
 both_engines! {
+    async fn complaint_after_the_delivery_is_noted_once(db: &Database) {
+        let agent = new_agent(db).await;
+        sent(db, &agent, "SM1", 0).await;
+        sent(db, &agent, "SM2", 0).await;
+        receive(db, vec![receipt("SM1", DeliveryStatus::Read)]).await;
+        let complaint = |carrier_id: &str, org: Option<OrgId>| {
+            let mut entry = receipt(carrier_id, DeliveryStatus::Delivered);
+            entry.receipt.channel = Channel::Email;
+            entry.receipt.failure = Some(RefusalClass::OptedOut);
+            entry.receipt.org = org;
+            entry
+        };
+        // An account of another organization speaks for its own messages only.
+        let foreign = complaint("SM2", Some(OrgId::from("org_other")));
+        let applied = receive(db, vec![complaint("SM1", None), foreign]).await;
+        assert_eq!(stages(&applied), []);
+        let found = db.count_complaints(morning(), DAY).await.unwrap();
+        assert_eq!((found.len(), found[0].count), (1, 1));
+        let after = db.find_log_position("INBOUND").await.unwrap();
+        let mut again = batch(after, vec![], vec![complaint("SM1", None)]);
+        again.at = morning() + seconds(60);
+        db.apply_inbound(&again, &|_| None).await.unwrap();
+        assert_eq!(db.count_complaints(morning() + seconds(1), DAY).await.unwrap(), []);
+        let message = db.find_carrier_message("simulator", "SM1", None).await.unwrap().unwrap();
+        assert_eq!(message.stage.as_deref(), Some("read"), "its status stays");
+    }
+
     async fn receipt_cannot_give_an_id_to_a_second_message(db: &Database) {
         let agent = new_agent(db).await;
         let first = sent(db, &agent, "SM1", 5).await;

@@ -12,8 +12,10 @@ use super::{
 const SOURCES: &str = "shared/store/src/";
 const CHANGE: &str = "impl Change";
 const WRITES: [&str; 3] = ["INSERT INTO ", "UPDATE ", "DELETE FROM "];
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 10] = [
+    "agent_restraints",
     "agents",
+    "announced_campaigns",
     "billing_configs",
     "channels",
     "limits",
@@ -37,6 +39,12 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("INSERT", "part of changes of tokens and activations"),
     ("insert_in", "part of `add_member` and of activations"),
     ("lock_in", "a lock: it changes nothing"),
+    // The end of a restraint follows from the anomaly that has caused it, which has an entry.
+    ("advance_campaign", "the count of its messages"),
+    ("end_anomaly", "the end of an anomaly"),
+    ("extend_restraints", "an anomaly that lasts"),
+    ("set_status_in", "part of changes of an agent's status"),
+    ("delete", "the retention of campaigns that are over"),
     // Numbers and times that the program keeps for itself.
     ("ADVANCE_CURSOR", "the position of a reader"),
     ("APPEND_IN_POSTGRES", "the number of an event"),
