@@ -102,6 +102,20 @@ impl Alerts {
         self.set_state(caller, id, AlertState::Resolved).await
     }
 
+    /// Resolves the alert of a cause that is gone. `by` is the actor.
+    pub async fn resolve_cause(
+        &self,
+        org: Option<&OrgId>,
+        kind: &str,
+        fingerprint: &str,
+        by: &str,
+    ) -> Result<(), Failure> {
+        if let Some(id) = self.store.find_open_alert(org, kind, fingerprint).await? {
+            self.change_state(org, &id, AlertState::Resolved, by).await?;
+        }
+        Ok(())
+    }
+
     async fn set_state(&self, caller: &Caller, id: &str, state: AlertState) -> Result<(), Failure> {
         let org = org_of(caller)?;
         let by = caller.principal.token.as_str();
