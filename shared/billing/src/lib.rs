@@ -103,9 +103,17 @@ impl Billing {
         self.prices.on(self.clock.now().date_naive())
     }
 
+    /// Returns the limits in force, with those of a temporary restraint.
     pub fn limits_of(&self, profile: &Profile) -> EffectiveLimits {
+        let mut agent = profile.agent_limits.unwrap_or(self.default_limits);
+        if profile.restraints.throttle.is_some()
+            && let Some(throttle) = profile.restraints.throttle_at(self.clock.now())
+        {
+            let own = agent.max_actions_per_minute.unwrap_or(u32::MAX);
+            agent.max_actions_per_minute = Some(own.min(throttle));
+        }
         EffectiveLimits {
-            agent: profile.agent_limits.unwrap_or(self.default_limits),
+            agent,
             org: profile.org_limits.unwrap_or_default(),
             token: None,
             task: None,

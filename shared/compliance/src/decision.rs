@@ -107,6 +107,9 @@ pub fn decide(rules: &RuleSet, facts: &Facts) -> Decision {
             findings.push(finding(rule, severity, observation));
         }
     }
+    if facts.is_restrained && !facts.is_approved && !facts.is_colleague {
+        findings.push(finding(rules.restraint(), Severity::Hold, restrained()));
+    }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let verdict = match findings.first().map(|finding| finding.severity) {
         None | Some(Severity::Insert) => Verdict::Allow,
@@ -119,6 +122,14 @@ pub fn decide(rules: &RuleSet, facts: &Facts) -> Decision {
         },
     };
     Decision { verdict, findings }
+}
+
+fn restrained() -> Observation {
+    Observation::new(
+        Code::ApprovalRequired,
+        "unusual traffic of this agent was noticed: its messages need the approval of a person for a time",
+        "wait until an administrator has approved the message (comms_decide_approval) or dismissed the anomaly",
+    )
 }
 
 fn finding(rule: &Arc<Rule>, severity: Severity, observation: Observation) -> Finding {

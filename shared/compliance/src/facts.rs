@@ -62,6 +62,9 @@ pub struct Facts {
     /// The person has been told so on this channel.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_disclosed: bool,
+    /// The agent is restrained for a time: its messages need an approval.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_restrained: bool,
 }
 
 fn has() -> bool {
@@ -97,6 +100,8 @@ pub struct Subject<'a> {
     pub is_approved: bool,
     /// The organization has set its postal address.
     pub has_postal_address: bool,
+    /// The agent is restrained for a time: its messages need an approval.
+    pub is_restrained: bool,
 }
 
 impl Facts {
@@ -134,6 +139,7 @@ impl Facts {
             has_postal_address: subject.has_postal_address,
             discloses: settings.discloses,
             is_disclosed: contact.is_disclosed,
+            is_restrained: subject.is_restrained,
         }
     }
 

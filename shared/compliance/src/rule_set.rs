@@ -20,6 +20,14 @@ const BUILT_IN: &[(&str, &str)] = &[
     ),
 ];
 
+/// The rule that holds the messages of a restrained agent, whatever the rules of the operator are.
+const RESTRAINT: &str = r#"id = "restrained-agent"
+version = 1
+evaluator = "always"
+severity = "hold"
+source = "the anomaly detectors of this installation"
+reviewed = 2026-11-29"#;
+
 /// Characters of the version: enough to tell rule sets apart.
 const VERSION: usize = 12;
 
@@ -36,6 +44,7 @@ pub struct RuleError {
 pub struct RuleSet {
     version: String,
     rules: Vec<Arc<Rule>>,
+    restraint: Arc<Rule>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +113,17 @@ impl RuleSet {
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.severity));
         let mut version = hex::encode(hash.finalize());
         version.truncate(VERSION);
-        Ok(Self { version, rules })
+        let fail = |reason: String| RuleError {
+            file: "restraint".into(),
+            reason,
+        };
+        let restraint: Rule = toml::from_str(RESTRAINT).map_err(|error| fail(error.to_string()))?;
+        let restraint = restraint.prepare().map_err(fail)?.into();
+        Ok(Self {
+            version,
+            rules,
+            restraint,
+        })
     }
 
     #[cfg(test)]
@@ -112,6 +131,7 @@ impl RuleSet {
         Self {
             version: self.version.clone(),
             rules: self.rules.iter().filter(|rule| &*rule.id != id).cloned().collect(),
+            restraint: self.restraint.clone(),
         }
     }
 
@@ -122,5 +142,10 @@ impl RuleSet {
 
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
+    }
+
+    /// The rule that holds the messages of a restrained agent.
+    pub(crate) fn restraint(&self) -> &Arc<Rule> {
+        &self.restraint
     }
 }

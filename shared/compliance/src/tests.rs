@@ -17,6 +17,7 @@ struct Case {
     is_approved: bool,
     has_postal_address: bool,
     discloses: bool,
+    is_restrained: bool,
     at: Timestamp,
     simulated_world: bool,
 }
@@ -34,6 +35,7 @@ impl Case {
             is_approved: false,
             has_postal_address: false,
             discloses: false,
+            is_restrained: false,
             at: utc(NOON_IN_NEW_YORK),
             simulated_world: false,
         }
@@ -69,6 +71,7 @@ impl Case {
             marketing_sent: self.marketing_sent,
             is_approved: self.is_approved,
             has_postal_address: self.has_postal_address,
+            is_restrained: self.is_restrained,
         };
         Facts::collect(&subject, &settings)
     }
@@ -420,6 +423,27 @@ fn marketing_mail_needs_a_postal_address() {
     record.as_object_mut().unwrap().remove("hasPostalAddress");
     let facts: Facts = serde_json::from_value(record).unwrap();
     assert!(facts.has_postal_address);
+}
+
+#[test]
+fn holds_messages_of_a_restrained_agent() {
+    let mut case = Case::new(Channel::Sms, NEW_YORK);
+    assert_eq!(case.decision().label(), "allow");
+    case.is_restrained = true;
+    let decision = case.decision();
+    assert_eq!((decision.label(), decision.rule()), ("hold", Some("restrained-agent")));
+    assert_eq!(decision.findings[0].code, Code::ApprovalRequired);
+    let stored = serde_json::to_string(&case.facts()).unwrap();
+    assert!(
+        serde_json::from_str::<Facts>(&stored).unwrap().is_restrained,
+        "{stored}"
+    );
+    case.is_approved = true;
+    assert_eq!(case.decision().label(), "allow");
+    // A message that no approval allows is still refused.
+    case.is_approved = false;
+    case.contact.consent = Some(ConsentStatus::Revoked);
+    assert_eq!(case.decision().label(), "block");
 }
 
 #[test]

@@ -121,6 +121,8 @@ pub(super) async fn rule_on(
         marketing_sent,
         is_approved: message.is_approved,
         has_postal_address: message.profile.choices.postal_address.is_some(),
+        is_restrained: message.allowance != Allowance::Automatic
+            && (message.profile.restraints.confirm_until).is_some_and(|until| outbound.clock.now() < until),
     }))
 }
 
