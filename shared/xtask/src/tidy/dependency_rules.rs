@@ -36,6 +36,11 @@ const ROWS: &[Row] = &[
     ),
     row(ALERTS, &[DOMAIN, STORE, VAULT, IDENTITY, MESSAGING], BACKENDS),
     row(
+        ANOMALIES,
+        &[DOMAIN, STORE, VAULT, IDENTITY, ALERTS],
+        &[TESTKIT, BUS, KV, PROVIDERS, STORE, MESSAGING],
+    ),
+    row(
         CALLS,
         &[
             DOMAIN, LANGUAGE, STORE, KV, VAULT, IDENTITY, COMPLIANCE, BILLING, MESSAGING,
@@ -53,7 +58,7 @@ const ROWS: &[Row] = &[
         RUNTIME,
         &[
             DOMAIN, LANGUAGE, STORE, BUS, KV, PROVIDERS, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING,
-            CALLS, ACCOUNTS, AUDIT, ALERTS,
+            CALLS, ACCOUNTS, AUDIT, ALERTS, ANOMALIES,
         ],
         &[TESTKIT],
     ),
@@ -61,7 +66,7 @@ const ROWS: &[Row] = &[
         OPERATIONS,
         &[
             DOMAIN, LANGUAGE, RUNTIME, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS, AUDIT,
-            ALERTS,
+            ALERTS, ANOMALIES,
         ],
         BACKENDS,
     ),
@@ -94,6 +99,7 @@ const BILLING: &str = "shared/billing";
 const MESSAGING: &str = "shared/messaging";
 const CALLS: &str = "shared/calls";
 const ALERTS: &str = "shared/alerts";
+const ANOMALIES: &str = "shared/anomalies";
 const AUDIT: &str = "shared/audit";
 const ACCOUNTS: &str = "shared/accounts";
 const RUNTIME: &str = "shared/runtime";
