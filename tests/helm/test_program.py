@@ -30,6 +30,7 @@ FILES = {
     "NATS_CLIENT_KEY_PATH": Path("/etc/ssl/certs/ca-certificates.crt"),
     "CALL_PHRASES_FILE": ROOT / "deploy" / "phrases.toml",
     "RULES_DIR": ROOT / "deploy" / "rules",
+    "ANOMALIES_FILE": ROOT / "deploy" / "anomalies.toml",
 }
 # The contents of the Secrets that the files of ci/ name, by setting.
 CONTENTS = {

@@ -41,6 +41,9 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("causes of alerts", THREE_SECONDS, |product| async move {
         product.alerts.observe().await
     });
+    sweeps.spawn("anomalies", product.anomalies.interval(), |product| async move {
+        product.anomalies.sweep().await
+    });
     sweeps.spawn(
         "alerts",
         SECOND,

@@ -46,7 +46,7 @@ pub(super) fn settings(
         email: sender("installation_email", Channel::Email)?,
         phone: sender("installation_phone", Channel::Sms)?,
         notice_retry_after: seconds(source, "account_webhook_retry_after_seconds")?,
-        default_limits: super::default_limits(source)?,
+        default_limits: super::limits::defaults(source)?,
         simulated_world,
         base_path: base_path.to_owned(),
     })

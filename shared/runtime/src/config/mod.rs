@@ -2,8 +2,10 @@
 //! A misspelt or contradictory setting is an error with a remedy.
 
 mod accounts;
+mod anomalies;
 mod calls;
 mod http;
+mod limits;
 mod log;
 mod nats;
 mod outbound;
@@ -22,11 +24,12 @@ use std::{
 };
 
 use butt_dial_accounts::{AccountSettings, SenderSettings};
+use butt_dial_anomalies::AnomalySettings;
 use butt_dial_billing::Prices;
 use butt_dial_bus::{NatsAccess, StreamSettings};
 use butt_dial_calls::CallSettings;
 use butt_dial_compliance::{ComplianceSettings, RuleSet};
-use butt_dial_domain::{Micros, limits::Limits};
+use butt_dial_domain::limits::Limits;
 use butt_dial_messaging::{
     KeepTimes,
     inbound::{MAX_PARTITIONS, Partitions},
@@ -96,6 +99,7 @@ pub struct Config {
     /// The words of the disclosure in first messages.
     pub disclosure: String,
     pub rules: Arc<RuleSet>,
+    pub anomalies: AnomalySettings,
     pub senders: SenderSettings,
     pub carriers: CarrierSetup,
     pub ai_vendors: AiVendors,
@@ -212,12 +216,13 @@ impl Config {
             redis_pool_size: source.number("redis_pool_size", 1, 64)?,
             orchestrator_token: source.secret("orchestrator_security_token", MIN_SECRET_LENGTH)?,
             encryption_keys: storage::encryption_keys(&source)?,
-            default_limits: default_limits(&source)?,
+            default_limits: limits::defaults(&source)?,
             prices: Arc::new(prices(&source)?),
             compliance,
             approval_time: TimeDelta::hours(source.number("approval_hours", 1, 720)?),
             disclosure: outbound::disclosure(&source)?,
             rules,
+            anomalies: anomalies::settings(&source)?,
             senders: senders::settings(&source, &carriers)?,
             carriers,
             ai_vendors: vendors::ai_vendors(&source)?,
@@ -318,26 +323,6 @@ impl Config {
 fn prices(source: &Source) -> Result<Prices, ConfigError> {
     let own = source.optional("prices")?;
     Prices::read(own.as_deref()).map_err(|reason| ConfigError(format!("PRICES: {reason}")))
-}
-
-fn default_limits(source: &Source) -> Result<Limits, ConfigError> {
-    let actions = |key| {
-        source
-            .number_or_none(key, 1.0)
-            .map(|limit| limit.map(|number| number as u32))
-    };
-    let money = |key| {
-        source
-            .number_or_none(key, 0.0)
-            .map(|limit| limit.and_then(Micros::from_units))
-    };
-    Ok(Limits {
-        max_actions_per_minute: actions("default_max_actions_per_minute")?,
-        max_actions_per_hour: actions("default_max_actions_per_hour")?,
-        max_actions_per_day: actions("default_max_actions_per_day")?,
-        max_spend_per_day: money("default_max_spend_per_day")?,
-        max_spend_per_month: money("default_max_spend_per_month")?,
-    })
 }
 
 fn seconds(source: &Source, key: &str) -> Result<Vec<Duration>, ConfigError> {

@@ -1,6 +1,7 @@
 //! Validation of settings before a socket opens.
 
 use butt_dial_bus::{NatsIdentity, Replicas};
+use butt_dial_domain::Micros;
 
 use super::*;
 
@@ -17,6 +18,17 @@ fn load_single(pairs: &[(&str, &str)]) -> Result<Config, String> {
 
 fn error(pairs: &[(&str, &str)]) -> String {
     load_single(pairs).err().expect("an error")
+}
+
+#[test]
+fn wrong_parameters_of_anomalies_are_an_error_with_the_line() {
+    assert!(error(&[("ANOMALIES_FILE", "/nowhere.toml")]).starts_with("ANOMALIES_FILE: /nowhere.toml can't be read"));
+    assert!(error(&[("ANOMALY_INTERVAL_SECONDS", "0")]).contains("must be 1 to 300"));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("anomalies.toml");
+    std::fs::write(&file, "[volume_spike]\nratio = 5\n").unwrap();
+    let problem = error(&[("ANOMALIES_FILE", file.to_str().unwrap())]);
+    assert!(problem.contains("anomalies.toml, line "), "{problem}");
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! Assembles the audit logs and the alerts.
+//! Assembles the audit logs, the alerts and the anomaly detectors.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use butt_dial_accounts::Accounts;
 use butt_dial_alerts::{Alerts, Mailer};
+use butt_dial_anomalies::Anomalies;
 use butt_dial_audit::Audit;
 use butt_dial_domain::{Channel, Failure};
 use butt_dial_messaging::Egress;
@@ -30,6 +31,17 @@ impl Parts<'_> {
             self.clock.clone(),
             egress.clone(),
             Arc::new(InstallationMailer(accounts.clone())),
+        )
+    }
+
+    pub(super) fn anomalies(&self, alerts: &Alerts) -> Anomalies {
+        Anomalies::new(
+            self.backends.store.clone(),
+            self.backends.kv.clone(),
+            self.backends.vault.clone(),
+            alerts.clone(),
+            self.config.anomalies.clone(),
+            self.clock.clone(),
         )
     }
 

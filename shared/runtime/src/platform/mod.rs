@@ -1,6 +1,7 @@
 //! Assembles a process from its settings: connected backends, carriers and the product. Every service is built from a
 //! platform; no other place connects to a backend.
 
+mod accounts;
 mod backends;
 mod bus;
 mod carriers;

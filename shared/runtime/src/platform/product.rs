@@ -7,6 +7,7 @@ use butt_dial_accounts::{
     Subjects, TeamTokens, Trust,
 };
 use butt_dial_alerts::Alerts;
+use butt_dial_anomalies::Anomalies;
 use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
@@ -34,6 +35,7 @@ pub struct Product {
     pub team_tokens: TeamTokens,
     pub audit: Audit,
     pub alerts: Alerts,
+    pub anomalies: Anomalies,
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
     pub registrations: Registrations,
@@ -120,6 +122,7 @@ impl Parts<'_> {
         let accounts = self.accounts(&egress, &blobs, &outbound, &challenges, &senders, &registrations);
         let (store, clock) = (&self.backends.store, &self.clock);
         let simulated_world = self.simulated_world();
+        let alerts = self.alerts(&egress, &accounts);
         let agents = Agents::new(store.clone(), self.backends.bus.clone(), clock.clone());
         Ok(Product {
             guard: Arc::new(self.guard(metrics.identity)),
@@ -140,7 +143,8 @@ impl Parts<'_> {
             compliance_choices: Choices::new(store.clone(), clock.clone()),
             rule_history: RuleHistory::new(store.clone(), clock.clone(), self.config.rules.clone()),
             audit: self.audit(),
-            alerts: self.alerts(&egress, &accounts),
+            anomalies: self.anomalies(&alerts),
+            alerts,
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
             challenges,
             accounts,
@@ -183,7 +187,7 @@ impl Parts<'_> {
         })
     }
 
-    fn simulated_world(&self) -> bool {
+    pub(super) fn simulated_world(&self) -> bool {
         matches!(self.config.carriers, CarrierSetup::Simulated)
     }
 
@@ -210,18 +214,6 @@ impl Parts<'_> {
             self.config.default_limits,
             self.config.prices.clone(),
             metrics,
-        )
-    }
-
-    fn provider_accounts(&self) -> ProviderAccounts {
-        let backends = self.backends;
-        ProviderAccounts::new(
-            backends.store.clone(),
-            backends.vault.clone(),
-            self.clock.clone(),
-            self.carrier_http.clone(),
-            self.config.carrier_timeout,
-            self.own_vendors.clone(),
         )
     }
 
@@ -254,17 +246,6 @@ impl Parts<'_> {
             .metrics(metrics.messaging.clone())
             .tasks(self.tasks.clone())
             .build()
-    }
-
-    fn challenges(&self, outbound: &Arc<Outbound>) -> Challenges {
-        Challenges::new(
-            self.backends.store.clone(),
-            self.backends.kv.clone(),
-            self.backends.vault.clone(),
-            outbound.clone(),
-            self.clock.clone(),
-            self.simulated_world(),
-        )
     }
 
     fn accounts(
