@@ -15,6 +15,7 @@ mod accounts_access;
 mod administration;
 mod agent_takeover;
 mod alerts;
+mod anomalies;
 mod api_snapshots;
 mod approvals;
 mod argument_names;

@@ -3,13 +3,14 @@
 use std::sync::LazyLock;
 
 use super::{
-    accounts, ack_events, alerts, audit, billing, calls, cancel_scheduled, compliance, consent, conversations,
-    create_agent_token, create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me,
-    get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events,
-    list_scheduled, list_team_tokens, manage_inbound_filter, number_registrations, organization, people, ping,
-    regenerate_agent_token, register_agent, replay_callback, revoke_agent_token, revoke_team_token,
-    rotate_callback_secret, rotate_team_token, send_message, senders, set_agent_limits, set_agent_status,
-    set_callback_url, set_channel_block, set_transcription, subjects, subscribe_inbound, trust, wait_events, whatsapp,
+    accounts, ack_events, alerts, anomalies, audit, billing, calls, cancel_scheduled, compliance, consent,
+    conversations, create_agent_token, create_team_token, dead_letters, definition::Definition, get_agent,
+    get_channel_status, get_me, get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens,
+    list_agents, list_events, list_scheduled, list_team_tokens, manage_inbound_filter, number_registrations,
+    organization, people, ping, regenerate_agent_token, register_agent, replay_callback, revoke_agent_token,
+    revoke_team_token, rotate_callback_secret, rotate_team_token, send_message, senders, set_agent_limits,
+    set_agent_status, set_callback_url, set_channel_block, set_transcription, subjects, subscribe_inbound, trust, wait_events,
+    whatsapp,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.
@@ -154,6 +155,12 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<alerts::update_alert_route::UpdateAlertRoute>(),
         Definition::of::<alerts::delete_alert_route::DeleteAlertRoute>(),
         Definition::of::<alerts::test_alert_route::TestAlertRoute>(),
+        Definition::of::<anomalies::list_anomalies::ListAnomalies>(),
+        Definition::of::<anomalies::dismiss_anomaly::DismissAnomaly>(),
+        Definition::of::<anomalies::list_detectors::ListDetectors>(),
+        Definition::of::<anomalies::announce_campaign::AnnounceCampaign>(),
+        Definition::of::<anomalies::list_campaigns::ListCampaigns>(),
+        Definition::of::<anomalies::end_campaign::EndCampaign>(),
         Definition::of::<audit::list_audit::ListAudit>(),
         Definition::of::<audit::export_audit::ExportAudit>(),
         Definition::of::<audit::get_audit_checkpoint::GetAuditCheckpoint>(),

@@ -4,6 +4,7 @@
 mod accounts;
 mod ack_events;
 mod alerts;
+mod anomalies;
 mod arguments;
 mod audit;
 mod billing;

@@ -6,6 +6,7 @@ use butt_dial_accounts::{
     Accounts, Agents, Challenges, People, ProviderAccounts, Registrations, Senders, Subjects, TeamTokens, Trust,
 };
 use butt_dial_alerts::Alerts;
+use butt_dial_anomalies::Anomalies;
 use butt_dial_audit::Audit;
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
@@ -24,6 +25,7 @@ pub struct Product {
     pub agents: Agents,
     pub audit: Audit,
     pub alerts: Alerts,
+    pub anomalies: Anomalies,
     pub team_tokens: TeamTokens,
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
@@ -68,6 +70,7 @@ impl Product {
             agents: platform.product.agents.clone(),
             audit: platform.product.audit.clone(),
             alerts: platform.product.alerts.clone(),
+            anomalies: platform.product.anomalies.clone(),
             team_tokens: platform.product.team_tokens.clone(),
             provider_accounts: platform.product.provider_accounts.clone(),
             senders: platform.product.senders.clone(),

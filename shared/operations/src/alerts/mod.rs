@@ -21,7 +21,7 @@ use crate::views::time;
 #[serde(rename_all = "camelCase")]
 pub struct AlertView {
     id: String,
-    /// Such as provider.failing, order.stuck, dead_letters, budget or audit.broken.
+    /// Such as provider.failing, order.stuck, dead_letters, budget, audit.broken or anomaly.volume_spike.
     kind: String,
     /// critical, high, medium or low.
     severity: String,

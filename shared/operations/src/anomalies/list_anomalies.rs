@@ -1,0 +1,59 @@
+//! `GET /api/v1/anomalies`: list anomalies.
+
+use butt_dial_domain::{Code, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::AnomalyView;
+use crate::{Context, Hints, Operation, Route};
+
+pub struct ListAnomalies;
+
+const DEFAULT_LIMIT: u32 = 50;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {
+    /// Anomalies that have ended as well.
+    #[serde(default)]
+    all: bool,
+    /// The last id of the previous page.
+    #[serde(default)]
+    before: Option<String>,
+    /// 1 to 200; the default is 50.
+    #[serde(default)]
+    limit: Option<u32>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    anomalies: Vec<AnomalyView>,
+}
+
+impl Operation for ListAnomalies {
+    const NAME: &'static str = "list_anomalies";
+    const TITLE: &'static str = "List anomalies";
+    const DESCRIPTION: &'static str = "Lists anomalies of the organization, newest first, in pages: unusual traffic and signs of abuse, with the \
+        numbers that tripped the detectors. The orchestrator sees those of all organizations and of the installation.";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: "/api/v1/anomalies",
+        status: 200,
+    });
+    const ERRORS: &'static [&'static [Code]] = &[];
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
+        let anomalies = &context.product.anomalies;
+        let listed = anomalies
+            .list(&context.caller, !args.all, args.before.as_deref(), limit)
+            .await?;
+        Ok(Output {
+            anomalies: listed.into_iter().map(AnomalyView::from).collect(),
+        })
+    }
+}
