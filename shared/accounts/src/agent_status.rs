@@ -1,8 +1,8 @@
-//! The status that an agent gives itself. It can't undo the decision of an administrator.
+//! The status that an agent gives itself, and reports of suspensions. An agent can't undo the decision of an administrator.
 
 use std::sync::Arc;
 
-use butt_dial_domain::{Code, Failure};
+use butt_dial_domain::{AgentId, Code, Failure, OrgId};
 use butt_dial_identity::Caller;
 use butt_dial_messaging::delivery::AGENT_SUSPENDED as EVENT;
 use butt_dial_store::{AgentStatus, EventReason, NewEvent, StatusSetBy};
@@ -40,28 +40,38 @@ impl Accounts {
                 .hint("ask an administrator to change it")
         })?;
         if status == AgentStatus::Suspended {
-            let now = self.clock.now();
-            let data = json!({
-                "type": EVENT, "event": EVENT, "agentId": agent.id.host_id(), "reason": reason, "timestamp": time(now),
-            });
-            let event = NewEvent {
-                agent: &agent.id,
-                id: &event_id(),
-                kind: EVENT,
-                channel: None,
-                reason: EventReason::AgentOffline,
-                data: &data,
-            };
-            self.store.append_event(&event, now).await?;
-            let body = json!({
-                "event": AGENT_SUSPENDED, "orgId": agent.org_id, "agentId": agent.id.host_id(), "reason": reason,
-                "suspendedAt": time(now),
-            });
-            self.notify(&agent.org_id, AGENT_SUSPENDED, body).await?;
+            self.report_suspension(&agent.org_id, &agent.id, reason).await?;
         }
         Ok(StatusChange {
             status,
             cancelled_sends,
         })
+    }
+
+    /// Reports a suspension to the agent's log and to the organization's webhook.
+    pub async fn report_suspension(
+        self: &Arc<Self>,
+        org: &OrgId,
+        agent: &AgentId,
+        reason: Option<&str>,
+    ) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let data = json!({
+            "type": EVENT, "event": EVENT, "agentId": agent.host_id(), "reason": reason, "timestamp": time(now),
+        });
+        let event = NewEvent {
+            agent,
+            id: &event_id(),
+            kind: EVENT,
+            channel: None,
+            reason: EventReason::AgentOffline,
+            data: &data,
+        };
+        self.store.append_event(&event, now).await?;
+        let body = json!({
+            "event": AGENT_SUSPENDED, "orgId": org, "agentId": agent.host_id(), "reason": reason,
+            "suspendedAt": time(now),
+        });
+        self.notify(org, AGENT_SUSPENDED, body).await
     }
 }
