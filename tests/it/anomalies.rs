@@ -150,14 +150,20 @@ profiles! {
     }
 }
 
-#[tokio::test]
-async fn restrained_agent_waits_for_approvals_until_dismissal() {
+/// Starts a program that reacts to spikes.
+async fn reacting(reaction: &str) -> Cluster {
     let (before, section) = PARAMETERS.split_once("[volume_spike]").unwrap();
-    let section = section.replacen("\"alert\"", "\"confirm\"", 1);
+    let section = section.replacen("\"alert\"", &format!("{reaction:?}"), 1);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("anomalies.toml");
     std::fs::write(&file, format!("{before}[volume_spike]{section}")).unwrap();
-    let cluster = Cluster::embedded(&[EACH_SECOND, ("ANOMALIES_FILE", file.to_str().unwrap())]).await;
+    // The program has read it when it runs.
+    Cluster::embedded(&[EACH_SECOND, ("ANOMALIES_FILE", file.to_str().unwrap())]).await
+}
+
+#[tokio::test]
+async fn restrained_agent_waits_for_approvals_until_dismissal() {
+    let cluster = reacting("confirm").await;
     let (team, agent) = (&cluster.account.team_token, cluster.rest().await);
     let detectors = call(&cluster, team, "GET", "/api/v1/anomalies/detectors", json!({}))
         .await
@@ -200,12 +206,7 @@ async fn restrained_agent_waits_for_approvals_until_dismissal() {
 
 #[tokio::test]
 async fn throttled_agent_gets_a_lower_limit() {
-    let (before, section) = PARAMETERS.split_once("[volume_spike]").unwrap();
-    let section = section.replacen("\"alert\"", "\"throttle\"", 1);
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("anomalies.toml");
-    std::fs::write(&file, format!("{before}[volume_spike]{section}")).unwrap();
-    let cluster = Cluster::embedded(&[EACH_SECOND, ("ANOMALIES_FILE", file.to_str().unwrap())]).await;
+    let cluster = reacting("throttle").await;
     let agent = cluster.rest().await;
     make_history(&cluster, &cluster.account).await;
     send_many(&agent, 110).await;
@@ -229,6 +230,48 @@ async fn throttled_agent_gets_a_lower_limit() {
         refusal["error"].as_str().unwrap().contains("6 actions per minute"),
         "{refusal}"
     );
+}
+
+#[tokio::test]
+async fn suspended_agent_can_be_activated_and_stays_active() {
+    let cluster = reacting("suspend").await;
+    let (team, agent) = (&cluster.account.team_token, cluster.rest().await);
+    make_history(&cluster, &cluster.account).await;
+    send_many(&agent, 110).await;
+    eventually("the agent is suspended", async || {
+        let key = json!({ "idempotencyKey": butt_dial_domain::ids::unique() });
+        let refused = agent.send(with(sms("+14155550123", "Hello"), key)).await.err()?;
+        (error_code(&refused) == "AUTH_FORBIDDEN").then_some(())
+    })
+    .await;
+    let event = eventually("the agent gets an event", async || {
+        let events = cluster.store.list_events(&cluster.account.agent, 0, 99).await.unwrap();
+        events.into_iter().find(|event| event.kind == "agent.suspended")
+    })
+    .await;
+    let reason = event.data["reason"].as_str().unwrap();
+    assert!(reason.starts_with("anomaly volume_spike: 1"), "{reason}");
+    let audit = call(&cluster, team, "GET", "/api/v1/audit?action=agent.status", json!({}))
+        .await
+        .expect(200);
+    let entry = &audit["entries"][0];
+    assert_eq!(
+        (&entry["actor"], &entry["detail"]["detector"]),
+        (&json!("system"), &json!("volume_spike"))
+    );
+    let path = format!("/api/v1/agents/{}/status", cluster.account.agent);
+    call(&cluster, team, "PUT", &path, json!({ "status": "active" }))
+        .await
+        .expect(200);
+    // The anomaly lasts, and is seen again after the activation.
+    let seen = list(&cluster, team).await[0]["lastSeen"].clone();
+    eventually("another look has seen it", async || {
+        (list(&cluster, team).await[0]["lastSeen"] != seen).then_some(())
+    })
+    .await;
+    let key = json!({ "idempotencyKey": "after" });
+    let sent = agent.send(with(sms("+14155550123", "Hello"), key)).await.unwrap();
+    assert_eq!(sent["status"], "accepted");
 }
 
 profiles! {

@@ -13,7 +13,7 @@ use butt_dial_store::{Anomaly, AnomalyFilter, AuditEntry, Store};
 use butt_dial_vault::Vault;
 use serde_json::json;
 
-use crate::{finding::Detector, parameters::Parameters};
+use crate::{finding::Detector, parameters::Parameters, reporter::Reporter};
 
 const MAX_PAGE: u32 = 200;
 /// The actor of changes that the program makes.
@@ -27,6 +27,7 @@ pub struct Anomalies {
     pub(crate) vault: Vault,
     pub(crate) clock: Clock,
     pub(crate) alerts: Alerts,
+    pub(crate) reporter: Arc<dyn Reporter>,
     pub(crate) parameters: Arc<Parameters>,
     pub(crate) default_limits: Limits,
     pub(crate) interval: Duration,
@@ -48,6 +49,7 @@ impl Anomalies {
         kv: Arc<dyn Kv>,
         vault: Vault,
         alerts: Alerts,
+        reporter: Arc<dyn Reporter>,
         settings: AnomalySettings,
         clock: Clock,
     ) -> Self {
@@ -57,6 +59,7 @@ impl Anomalies {
             vault,
             clock,
             alerts,
+            reporter,
             parameters: settings.parameters,
             default_limits: settings.default_limits,
             interval: settings.interval,

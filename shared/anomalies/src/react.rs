@@ -46,9 +46,14 @@ impl Anomalies {
             Reaction::Suspend => {
                 let reason: String = anomaly.explanation.chars().take(MAX_REASON).collect();
                 let reason = format!("anomaly {}: {reason}", anomaly.detector);
-                change("agent.status")
+                let done = change("agent.status")
                     .suspend_for_anomaly(&anomaly.id, of, &reason, now)
-                    .await?
+                    .await?;
+                if done && let Err(error) = self.reporter.report_suspension(&org, &agent, &reason).await {
+                    // The suspension stands, and the alert names it.
+                    tracing::warn!(%error, anomaly = anomaly.id, "suspension not reported to its agent");
+                }
+                done
             }
         };
         if done {

@@ -5,7 +5,10 @@ pub mod traces;
 mod detection;
 mod reactions;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use butt_dial_alerts::{Alert, Alerts, Mailer};
@@ -23,7 +26,7 @@ use chrono::TimeDelta;
 use futures::future::join_all;
 use tokio_util::task::TaskTracker;
 
-use crate::{Anomalies, AnomalySettings, Parameters, baseline::bucket_of};
+use crate::{Anomalies, AnomalySettings, Parameters, Reporter, baseline::bucket_of};
 
 const BUILT_IN: &str = include_str!("../../../../deploy/anomalies.toml");
 
@@ -37,12 +40,26 @@ impl Mailer for NoMailer {
     }
 }
 
+/// Keeps the reports of suspensions.
+#[derive(Default)]
+struct Reports(Mutex<Vec<(OrgId, AgentId, String)>>);
+
+#[async_trait]
+impl Reporter for Reports {
+    async fn report_suspension(&self, org: &OrgId, agent: &AgentId, reason: &str) -> Result<(), Failure> {
+        let report = (org.clone(), agent.clone(), reason.to_owned());
+        self.0.lock().unwrap().push(report);
+        Ok(())
+    }
+}
+
 /// An installation with one agent.
 struct World {
     store: Store,
     kv: Arc<dyn Kv>,
     clock: Clock,
     alerts: Alerts,
+    reports: Arc<Reports>,
     agent: Agent,
     url: String,
     tasks: TaskTracker,
@@ -87,6 +104,7 @@ impl World {
             store,
             clock,
             alerts,
+            reports: Arc::default(),
             agent,
             url,
             tasks,
@@ -106,6 +124,7 @@ impl World {
             self.kv.clone(),
             Vault::new(b"secret"),
             self.alerts.clone(),
+            self.reports.clone(),
             settings,
             self.clock.clone(),
         )

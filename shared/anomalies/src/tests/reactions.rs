@@ -24,6 +24,11 @@ both_engines! {
         assert!(entry.detail["explanation"].as_str().unwrap().contains("150 messages"), "{}", entry.detail);
         assert_eq!(entry.after, Some(serde_json::json!({ "status": "suspended" })));
 
+        let reports = world.reports.0.lock().unwrap().clone();
+        let [(org, agent, reason)] = reports.as_slice() else { panic!("{reports:?}") };
+        assert_eq!((org, agent), (&world.agent.org_id, &world.agent.id));
+        assert!(reason.starts_with("anomaly volume_spike: 150 messages"), "{reason}");
+
         // An administrator reactivates the agent while the anomaly lasts.
         let change = AuditEntry::new(Some(&world.agent.org_id), "tok_admin", "agent.status", "a", world.clock.now());
         world.store.change(change)

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use butt_dial_accounts::Accounts;
 use butt_dial_alerts::{Alerts, Mailer};
-use butt_dial_anomalies::Anomalies;
+use butt_dial_anomalies::{Anomalies, Reporter};
 use butt_dial_audit::Audit;
-use butt_dial_domain::{Channel, Failure};
+use butt_dial_domain::{AgentId, Channel, Failure, OrgId};
 use butt_dial_messaging::Egress;
 use chrono::TimeDelta;
 
@@ -23,6 +23,16 @@ impl Mailer for InstallationMailer {
     }
 }
 
+/// Reports suspensions by the anomaly detectors.
+struct SuspensionReporter(Arc<Accounts>);
+
+#[async_trait]
+impl Reporter for SuspensionReporter {
+    async fn report_suspension(&self, org: &OrgId, agent: &AgentId, reason: &str) -> Result<(), Failure> {
+        self.0.report_suspension(org, agent, Some(reason)).await
+    }
+}
+
 impl Parts<'_> {
     pub(super) fn alerts(&self, egress: &Egress, accounts: &Arc<Accounts>) -> Alerts {
         Alerts::new(
@@ -34,12 +44,13 @@ impl Parts<'_> {
         )
     }
 
-    pub(super) fn anomalies(&self, alerts: &Alerts) -> Anomalies {
+    pub(super) fn anomalies(&self, alerts: &Alerts, accounts: &Arc<Accounts>) -> Anomalies {
         Anomalies::new(
             self.backends.store.clone(),
             self.backends.kv.clone(),
             self.backends.vault.clone(),
             alerts.clone(),
+            Arc::new(SuspensionReporter(accounts.clone())),
             self.config.anomalies.clone(),
             self.clock.clone(),
         )

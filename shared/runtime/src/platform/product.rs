@@ -143,7 +143,7 @@ impl Parts<'_> {
             compliance_choices: Choices::new(store.clone(), clock.clone()),
             rule_history: RuleHistory::new(store.clone(), clock.clone(), self.config.rules.clone()),
             audit: self.audit(),
-            anomalies: self.anomalies(&alerts),
+            anomalies: self.anomalies(&alerts, &accounts),
             alerts,
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
             challenges,
