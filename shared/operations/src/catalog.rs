@@ -9,8 +9,8 @@ use super::{
     list_agents, list_events, list_scheduled, list_team_tokens, manage_inbound_filter, number_registrations,
     organization, people, ping, regenerate_agent_token, register_agent, replay_callback, revoke_agent_token,
     revoke_team_token, rotate_callback_secret, rotate_team_token, send_message, senders, set_agent_limits,
-    set_agent_status, set_callback_url, set_channel_block, set_transcription, subjects, subscribe_inbound, trust, wait_events,
-    whatsapp,
+    set_agent_status, set_callback_url, set_channel_block, set_transcription, subjects, subscribe_inbound, trust,
+    wait_events, whatsapp,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.

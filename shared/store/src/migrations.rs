@@ -105,10 +105,10 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(64, "0064_ai_disclosures"),
     per_engine!(65, "0065_consent_events"),
     portable!(66, "0066_subjects"),
-    portable!(70, "0070_anomalies"),
-    per_engine!(71, "0071_consents_revoked"),
-    per_engine!(72, "0072_messages_complained"),
-    per_engine!(73, "0073_challenges_by_time"),
+    portable!(67, "0067_anomalies"),
+    per_engine!(68, "0068_consents_revoked"),
+    per_engine!(69, "0069_messages_complained"),
+    per_engine!(70, "0070_challenges_by_time"),
 ];
 
 impl Step {
