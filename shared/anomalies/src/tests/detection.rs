@@ -28,6 +28,7 @@ async fn receive(world: &World, agent: &Agent, contact: &str, n: u64) {
         is_quiet: false,
         channel_id: None,
         consent: None,
+        evidence: None,
         follow_up: None,
         effects: ContactEffects::default(),
     };
