@@ -1,4 +1,4 @@
-//! Who a message comes from, as far as its carrier vouches for it. An agent that acts on a message decides by this, not by its text.
+//! The origin of a message, as far as its carrier vouches for it. An agent that acts on a message decides by this, not by its text.
 
 use butt_dial_domain::{Channel, inbound::InboundMessage};
 use serde_json::{Value, json};

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
-use crate::sqlite::Checkpointer;
+use crate::checkpoints::Checkpointer;
 
+/// The longest wait for a connection before the database counts as unavailable.
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Statements that a connection keeps prepared: more than the store has.
+pub(crate) const STATEMENT_CACHE: usize = 1_024;
 /// The longest time for one call of the store. Longer than `ACQUIRE_TIMEOUT`, shorter than the timeout of any client.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 /// A statement in the dialect of each engine, where one text cannot serve both. Parameters have the same meaning in both.

@@ -29,6 +29,7 @@ mod challenges;
 mod change;
 mod channels;
 mod charges;
+mod checkpoints;
 mod column;
 mod consent_imports;
 mod consent_ledger;

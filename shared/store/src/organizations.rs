@@ -70,7 +70,7 @@ pub struct Organization {
 pub struct ComplianceChoices {
     /// A message outside its allowed hours is refused. Otherwise it is scheduled for them.
     pub refuses_waiting: bool,
-    /// Stands in the footer of marketing mails.
+    /// For the footer of marketing mails.
     pub postal_address: Option<String>,
 }
 

@@ -3,7 +3,6 @@
 use std::{
     str::FromStr,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use butt_dial_domain::OrgId;
@@ -15,17 +14,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     StoreError,
-    engine::{Engine, Sql, Tx, on_reader, with_timeout},
+    engine::{ACQUIRE_TIMEOUT, Engine, STATEMENT_CACHE, Sql, Tx, on_reader, with_timeout},
     migrations, postgres_migrations,
     recent_changes::RecentChanges,
     sends::batchers::Batchers,
     sqlite,
 };
 
-/// The longest wait for a connection before the database counts as unavailable.
-pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Statements that a connection keeps prepared: more than the store has.
-pub(crate) const STATEMENT_CACHE: usize = 1_024;
 /// Settings of every connection to Postgres.
 /// - Postgres cancels a statement that runs longer than 5 s, so that a stuck statement does not occupy the pool.
 /// - Every statement reads a few rows by an index. Postgres caches plans: a plan made while a table is small, or before its

@@ -1,4 +1,4 @@
-//! People are told that an AI assistant writes to them: in the first message of an organization on a channel. A template cannot be
+//! The disclosure to people that an AI assistant writes to them: in the first message of an organization on a channel. A template cannot be
 //! changed, so it has the words of its author.
 
 use butt_dial_domain::Code;

@@ -71,7 +71,7 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
     }
 }
 
-/// Records that the person has been told. If it fails, the next message tells the person once more.
+/// Records that the person has been told. If it fails, the next message has the disclosure once more.
 async fn record_disclosure(outbound: &Outbound, message: &ReservedMessage, contact: &str) {
     let (channel, now) = (message.dispatch.channel, outbound.clock.now());
     let recorded = outbound.store.record_disclosure(&message.org, channel, contact, now);

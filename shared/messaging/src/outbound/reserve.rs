@@ -49,7 +49,7 @@ pub(super) struct ReservedMessage {
     pub thread: ThreadRef,
     /// A refusal keeps the idempotency key.
     pub keeps_key: bool,
-    /// The person who is told by this message that an AI assistant writes.
+    /// The person who receives the disclosure with this message.
     pub disclosed_to: Option<String>,
 }
 

@@ -25,7 +25,7 @@ pub struct NoArgs {}
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// What happens to a message outside its allowed hours. Absent: as before.
+    /// The effect on a message outside its allowed hours. Absent: as before.
     #[serde(default)]
     outside_hours: Option<OutsideHours>,
     /// The name and postal address in the footer of marketing mails, at most 300 characters. An empty one removes it. Absent: as before.

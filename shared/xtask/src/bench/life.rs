@@ -1,5 +1,5 @@
 //! The whole life of a message: the send, the two receipts of the carrier, and the events to an agent that listens. Measures the CPU of
-//! all processes of ours together.
+//! all our processes together.
 
 use std::{
     path::Path,
