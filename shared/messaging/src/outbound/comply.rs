@@ -297,7 +297,8 @@ mod tests {
         assert_eq!(refused.code, Code::OutsideAllowedHours);
         assert_eq!(refused.details["why"]["allowedAt"], serde_json::json!(utc(OPENING)));
         bench.clock.advance(TimeDelta::hours(11));
-        bench.outbound.send(marketing(&bench, "l").await).await.unwrap();
+        let preflight = bench.outbound.preflight(marketing(&bench, "l").await).await.unwrap();
+        assert!(preflight.is_allowed());
     }
 
     #[tokio::test]

@@ -242,10 +242,10 @@ fn decisions(
     items.iter().map(decision).collect()
 }
 
-/// Fails when a message occurs twice: one statement cannot write two outcomes of one message. The error makes the batcher
-/// repeat the items one by one, in order.
-fn ensure_distinct<'a>(mut items: impl Iterator<Item = &'a SettledSend>) -> Result<(), StoreError> {
+/// Fails when a message occurs twice: one statement would reserve for it twice, and cannot write two outcomes of it. The error makes
+/// the batcher repeat the items one by one, in order.
+fn ensure_distinct<'a>(mut ids: impl Iterator<Item = &'a MessageId>) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
-    let distinct = items.all(|item| seen.insert(item.id.as_str()));
+    let distinct = ids.all(|id| seen.insert(id.as_str()));
     if distinct { Ok(()) } else { Err(StoreError::Conflict) }
 }

@@ -131,6 +131,7 @@ SELECT id FROM settled";
 
 /// Accepts a batch.
 pub(crate) async fn accept(db: PgPool, items: Arc<[Arc<AcceptedSend>]>) -> Result<Vec<Decision>, StoreError> {
+    ensure_distinct(items.iter().map(|send| &send.id))?;
     let rows = Json(items.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
     let decided: Vec<(String, Option<String>)> = sqlx::query_as(ACCEPT).bind(&rows).fetch_all(&db).await?;
     let (accepted, omitted) = split(&decided);
@@ -153,7 +154,7 @@ pub(super) async fn settle_in(
     db: impl sqlx::PgExecutor<'_>,
     items: &[SettledSend],
 ) -> Result<HashSet<String>, StoreError> {
-    ensure_distinct(items.iter())?;
+    ensure_distinct(items.iter().map(|item| &item.id))?;
     let rows = Json(items.iter().map(SettleRow::from).collect::<Vec<_>>());
     let settled: Vec<String> = sqlx::query_scalar(SETTLE).bind(rows).fetch_all(db).await?;
     Ok(settled.into_iter().collect())

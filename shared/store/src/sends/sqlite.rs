@@ -181,7 +181,8 @@ pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Wri
         Write::Accept(_) => None,
     });
     let (accepts, settles): (Vec<_>, Vec<_>) = (accepts.collect(), settles.collect());
-    ensure_distinct(settles.iter().copied())?;
+    ensure_distinct(settles.iter().map(|item| &item.id))?;
+    ensure_distinct(accepts.iter().map(|send| &send.id))?;
     let settling = Json(settles.iter().copied().map(SettleRow::from).collect::<Vec<_>>());
     let accepting = Json(accepts.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
     let statements = match (settles.is_empty(), accepts.is_empty()) {
@@ -229,7 +230,7 @@ pub(super) async fn settle(db: &mut SqliteConnection, items: &[&SettledSend]) ->
     if items.is_empty() {
         return Ok(HashSet::new());
     }
-    ensure_distinct(items.iter().copied())?;
+    ensure_distinct(items.iter().map(|item| &item.id))?;
     let rows = Json(items.iter().copied().map(SettleRow::from).collect::<Vec<_>>());
     let Json(settled) = sqlx::query_scalar(SETTLE).bind(rows).fetch_one(db).await?;
     Ok(settled)

@@ -13,7 +13,6 @@ both_engines! {
         let (id, key) = (&send.id, &agent.id);
         let expected = [
             format!("message {id} k sending"),
-            format!("attempt {id} 1"),
             format!("spend agt:{key} {MONTH} {ESTIMATE} 0"),
             format!("spend agt:{key} {DAY} {ESTIMATE} 0"),
             format!("spend org:{} {MONTH} {ESTIMATE} 0", agent.org_id),
