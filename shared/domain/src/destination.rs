@@ -30,8 +30,10 @@ impl Destination {
         if begins_with(SATELLITE) {
             return Self::Satellite;
         }
-        // In North America the prefixes say all that the metadata does, without its regular expressions.
-        if begins_with(PREMIUM) || (!digits.starts_with('1') && is_premium_by_metadata(number)) {
+        // In North America the prefixes say all that the metadata does, without its regular expressions, but for the exchange 976
+        // (premium in Barbados).
+        let is_plain = digits.starts_with('1') && digits.get(4..7) != Some("976");
+        if begins_with(PREMIUM) || (!is_plain && is_premium_by_metadata(number)) {
             return Self::Premium;
         }
         Self::Ordinary

@@ -41,13 +41,17 @@ impl Checkpointer {
 }
 
 async fn run(mut connection: SqliteConnection, writer: SqlitePool, mut stopped: mpsc::Receiver<oneshot::Sender<()>>) {
+    // Only the first of several failures is logged: a full disk would fill the log of the process too.
+    let mut is_failing = false;
     let done = loop {
         match tokio::time::timeout(CHECKPOINT_INTERVAL, stopped.recv()).await {
             Ok(done) => break done,
             Err(_) => {
-                if let Err(error) = checkpoint(&mut connection, &writer).await {
+                let checkpoint = checkpoint(&mut connection, &writer).await;
+                if let (Err(error), false) = (&checkpoint, is_failing) {
                     tracing::warn!(%error, "database checkpoint failed");
                 }
+                is_failing = checkpoint.is_err();
             }
         }
     };

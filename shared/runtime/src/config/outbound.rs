@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use butt_dial_compliance::{ComplianceSettings, RuleSet};
 use butt_dial_domain::SendPurpose;
 use butt_dial_messaging::outbound::OutboundSettings;
+use butt_dial_providers::VENDORS;
 
 use super::{Config, ConfigError, source::Source};
 
@@ -20,7 +21,7 @@ pub(super) fn settings(
         undeclared_purpose: undeclared.parse().unwrap_or(SendPurpose::Undeclared),
         simulated_world,
         discloses: match source.one_of("ai_disclosure", &["auto", "on", "off"])?.as_str() {
-            "auto" => !simulated_world,
+            "auto" => !simulated_world && !has_simulators(source),
             choice => choice == "on",
         },
     };
@@ -32,6 +33,16 @@ fn rules(source: &Source) -> Result<RuleSet, ConfigError> {
         return RuleSet::built_in().map_err(|error| ConfigError(error.to_string()));
     };
     RuleSet::read(Path::new(&directory)).map_err(|error| ConfigError(format!("RULES_DIR, {error}")))
+}
+
+/// Returns whether a carrier is reached without TLS: that is a simulator, and no vendor.
+fn has_simulators(source: &Source) -> bool {
+    let mut endpoints = VENDORS.iter().map(|vendor| vendor.manifest.endpoint_env);
+    endpoints.any(|env| {
+        source
+            .vendor(env)
+            .is_some_and(|endpoint| endpoint.starts_with("http://"))
+    })
 }
 
 /// The longest disclosure, in characters.

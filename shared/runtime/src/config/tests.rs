@@ -287,6 +287,26 @@ fn single_role_simulates_carriers_only_on_request() {
 }
 
 #[test]
+fn discloses_unless_carriers_are_simulated() {
+    let twilio = [
+        ("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000001"),
+        ("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef"),
+    ];
+    let discloses = |more: &[(&str, &str)]| {
+        let config = load_single(&[&twilio, more].concat()).unwrap();
+        config.compliance.discloses
+    };
+    assert!(discloses(&[]));
+    assert!(discloses(&[("TWILIO_API_URL", "https://api.sydney.au1.twilio.com")]));
+    assert!(!discloses(&[("TWILIO_API_URL", "http://simulator:8080/twilio")]));
+    assert!(!discloses(&[("AI_DISCLOSURE", "off")]));
+    assert!(!load_single(&[]).unwrap().compliance.discloses);
+    assert!(load_single(&[("AI_DISCLOSURE", "on")]).unwrap().compliance.discloses);
+    assert!(error(&[("AI_DISCLOSURE", "maybe")]).contains("auto, on, off"));
+    assert!(error(&[("AI_DISCLOSURE_TEXT", "a\nb")]).contains("AI_DISCLOSURE_TEXT"));
+}
+
+#[test]
 fn reads_settings_of_streams() {
     let streams = |pairs: &[(&str, &str)]| load_single(pairs).unwrap().streams;
     assert_eq!(streams(&[]).replicas, Replicas::Auto);
