@@ -65,9 +65,10 @@ struct Walk<'a> {
 impl Audit {
     /// Verifies a log. `on_progress` gets the number of entries so far.
     pub async fn verify(&self, log: &str, mut on_progress: impl FnMut(u64)) -> Result<Verification, Failure> {
-        let head = self.store.find_log_head(log).await?;
+        // Before the head: the log may grow meanwhile, and a checkpoint is never beyond its end.
         let mut checkpoints = self.checkpoints(log).await?;
         checkpoints.reverse();
+        let head = self.store.find_log_head(log).await?;
         let verifier = self.verifier(log).await?;
         let mut walk = Walk {
             verifier: &verifier,
@@ -144,16 +145,8 @@ impl Audit {
             let reason = "the log is shorter than a signed checkpoint: its last entries were deleted";
             return Ok(broken(size.min(number(next.size)), None, reason));
         }
-        let after = i64::try_from(size).unwrap_or(i64::MAX);
-        if let Some(leaf) = self.store.list_leaves(log, after, 1).await?.into_iter().next() {
-            return Ok(broken(
-                size,
-                Some(leaf.reference),
-                "the entry is behind the end of the log",
-            ));
-        }
-        if let Some(row) = self.store.find_sealed_change(log, after).await? {
-            return Ok(broken(size, Some(row.id), "the row is behind the end of the log"));
+        if let Some(behind) = self.find_behind(log, i64::try_from(size).unwrap_or(i64::MAX)).await? {
+            return Ok(Some(behind));
         }
         let Some(head) = head else {
             return Ok(None);
@@ -170,6 +163,34 @@ impl Audit {
             return Ok(broken(size, None, reason));
         }
         Ok(None)
+    }
+
+    /// Finds an entry or a row behind the end of the log, which the sealer may move meanwhile: it writes both with the new end, so what
+    /// is behind an end is valid if the end that is read afterwards includes it.
+    async fn find_behind(&self, log: &str, mut end: i64) -> Result<Option<Broken>, Failure> {
+        loop {
+            let leaf = self.store.list_leaves(log, end, 1).await?.into_iter().next();
+            let row = self.store.find_sealed_change(log, end).await?;
+            if leaf.is_none() && row.is_none() {
+                return Ok(None);
+            }
+            let moved = self.store.find_log_head(log).await?.map_or(0, |head| head.size);
+            if moved <= end {
+                return Ok(match (leaf, row) {
+                    (Some(leaf), _) => broken(
+                        number(end),
+                        Some(leaf.reference),
+                        "the entry is behind the end of the log",
+                    ),
+                    (None, row) => broken(
+                        number(end),
+                        row.map(|row| row.id),
+                        "the row is behind the end of the log",
+                    ),
+                });
+            }
+            end = moved;
+        }
     }
 
     async fn checkpoints(&self, log: &str) -> Result<Vec<CheckpointRow>, Failure> {

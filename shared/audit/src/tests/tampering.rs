@@ -23,6 +23,21 @@ both_engines! {
         assert_eq!(world.broken().await, None);
     }
 
+    async fn log_that_grows_meanwhile_is_not_broken(world: &World) {
+        world.seal(20).await;
+        let grow = async {
+            for _ in 0..60 {
+                world.seal(1).await;
+            }
+        };
+        let verify = async {
+            for _ in 0..60 {
+                assert_eq!(world.broken().await, None);
+            }
+        };
+        tokio::join!(grow, verify);
+    }
+
     async fn changed_rows_are_named(world: &World) {
         for sql in CHANGES {
             let world = match world.is_sqlite() {
