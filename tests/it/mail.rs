@@ -104,7 +104,12 @@ profiles! {
         let event = received(cluster, &agent, written).await;
         assert_eq!((&event["body"], &event["taint"]["confidence"]), (&json!(attack), &json!("certain")), "{event}");
         assert_eq!(event["provenance"], json!({ "basis": "telephone_number", "verified": false }));
-        for (results, verified) in [("mx.example; dmarc=pass; spf=pass", true), ("mx.example; dmarc=fail", false)] {
+        for (results, verified) in [
+            ("amazonses.com; dmarc=pass; spf=pass", true),
+            ("amazonses.com; dmarc=fail", false),
+            // Written by the sender.
+            ("mx.example; dmarc=pass", false),
+        ] {
             let mut written = mail(cluster, ANN, "See you at nine.");
             written.headers = [("Authentication-Results".to_owned(), results.to_owned())].into();
             let event = received(cluster, &agent, written).await;

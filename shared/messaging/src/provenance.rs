@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 
 use crate::outbound::INTERNAL_CARRIER;
 
+/// Servers that receive mail for the vendors (Resend receives with Amazon SES). They put their results above all others. A sender can
+/// write such a header too, but in the name of another server, so its results say nothing.
+const RECEIVERS: [&str; 1] = ["amazonses.com"];
+
 /// Returns the `provenance` of a message event. `verified` says that the carrier vouches for the sender: of chat accounts and of agents
 /// it does, telephone numbers can be forged, and of a mail its DMARC result decides (RFC 7489).
 pub(crate) fn of(carrier: &str, message: &InboundMessage) -> Value {
@@ -22,6 +26,7 @@ pub(crate) fn of(carrier: &str, message: &InboundMessage) -> Value {
 /// Returns the `provenance` of a mail. Its results may be known only when the mail has been fetched.
 pub(crate) fn of_mail(message: &InboundMessage) -> Value {
     let results = message.mail.as_ref().and_then(|mail| mail.authentication.as_deref());
+    let results = results.filter(|results| is_of_receiver(results));
     let mut provenance = json!({ "basis": "mail_address", "verified": false });
     for method in ["dmarc", "dkim", "spf"] {
         if let Some(result) = results.and_then(|results| find_result(results, method)) {
@@ -30,6 +35,12 @@ pub(crate) fn of_mail(message: &InboundMessage) -> Value {
     }
     provenance["verified"] = json!(provenance["dmarc"] == "pass");
     provenance
+}
+
+/// Returns whether the results are those of a server that receives mail for a vendor: its name comes first.
+fn is_of_receiver(results: &str) -> bool {
+    let server = results.split([';', ' ']).next().unwrap_or_default().trim();
+    RECEIVERS.iter().any(|receiver| server.eq_ignore_ascii_case(receiver))
 }
 
 /// Finds the result of a method in the text of `Authentication-Results` (RFC 8601). Of several results of one method, each must be the
@@ -68,5 +79,7 @@ mod tests {
         assert_eq!(find_result("mx.example; none", "dmarc"), None);
         assert_eq!(find_result("dmarc=pass; dmarc=fail", "dmarc").as_deref(), Some("fail"));
         assert_eq!(find_result("dmarc=<b>", "dmarc"), None);
+        assert!(is_of_receiver("amazonses.com; dmarc=pass") && is_of_receiver("AmazonSES.com 1; none"));
+        assert!(!is_of_receiver("mx.example; dmarc=pass") && !is_of_receiver("dmarc=pass"));
     }
 }
