@@ -4,6 +4,8 @@ use butt_dial_domain::{OrgId, inbound::InboundMessage};
 use butt_dial_vault::Vault;
 use serde::{Deserialize, Serialize};
 
+use crate::taint::{self, Taint};
+
 /// The content of an event, stored encrypted until its agent has the event.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct EventContent {
@@ -14,6 +16,9 @@ pub struct EventContent {
     /// The conversation that the message belongs to: participants, last messages, summary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<serde_json::Value>,
+    /// The message resembles instructions to the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taint: Option<Taint>,
 }
 
 /// A stored attachment, or the reason why it could not be stored.
@@ -30,6 +35,23 @@ pub struct StoredAttachment {
 }
 
 impl EventContent {
+    /// The content of a message before its attachments are fetched. Its words are searched for instructions to the agent.
+    pub async fn of(message: InboundMessage) -> Self {
+        let mut content = Self {
+            message,
+            links: Vec::new(),
+            session: None,
+            taint: None,
+        };
+        content.search().await;
+        content
+    }
+
+    /// Searches the words of the message again, because they have changed.
+    pub async fn search(&mut self) {
+        self.taint = taint::find(&self.message).await;
+    }
+
     /// Encrypts the content for its event.
     pub fn seal(&self, vault: &Vault, org: &OrgId, event: &str) -> Vec<u8> {
         // Consists of strings, numbers and lists of them, so serialization cannot fail.

@@ -25,6 +25,7 @@ mod provenance;
 mod public_urls;
 mod retention;
 mod rewrap;
+mod taint;
 #[cfg(any(test, feature = "testing"))]
 #[expect(clippy::unwrap_used, reason = "for tests only")]
 pub mod testing;

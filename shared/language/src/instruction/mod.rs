@@ -26,6 +26,8 @@ mod text;
 
 use std::sync::LazyLock;
 
+use serde::{Deserialize, Serialize};
+
 use crate::phrases::{matcher, pattern::Automaton, word::Word};
 
 /// In bytes: the rest of a longer text is not read.
@@ -56,8 +58,20 @@ static AUTOMATON: LazyLock<Automaton<Section>> = LazyLock::new(|| {
 
 /// The aim of a text, or the way in which it hides its aim.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumIter, strum::EnumString, strum::IntoStaticStr,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
+    strum::IntoStaticStr,
 )]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Kind {
     /// To ignore or replace its instructions or its role.
@@ -81,8 +95,21 @@ pub enum Kind {
 }
 
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
 )]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Confidence {
     Likely,

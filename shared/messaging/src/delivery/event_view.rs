@@ -1,13 +1,12 @@
 //! The JSON form of an event: the same for push, polling, pending events and callbacks.
 
-use butt_dial_domain::{Channel, OrgId, inbound::InboundMessage};
-use butt_dial_language::instruction;
+use butt_dial_domain::{Channel, OrgId};
 use butt_dial_store::AgentEvent;
 use butt_dial_vault::Vault;
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
-use crate::{EventContent, StoredAttachment, mail};
+use crate::{EventContent, StoredAttachment, mail, taint::Taint};
 
 /// A message from a contact or another agent.
 pub const MESSAGE_RECEIVED: &str = "message.received";
@@ -90,8 +89,8 @@ fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
     let mut put = |key: &str, value: Value| {
         view.insert(key.to_owned(), value);
     };
-    if let Some(finding) = find_instructions(message) {
-        put("taint", finding);
+    if let Some(taint) = content.taint {
+        put("taint", taint_view(taint));
     }
     let attachments: Vec<Value> = content.links.iter().enumerate().map(attachment).collect();
     if let Some(first) = content.links.first() {
@@ -122,16 +121,9 @@ fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
     }
 }
 
-/// Returns advice about instructions to the agent in the words of a message, in whatever part they are. The clearest finding counts.
-fn find_instructions(message: &InboundMessage) -> Option<Value> {
-    let texts = [&message.subject, &message.body, &message.html, &message.transcript];
-    let findings = texts.into_iter().flatten().filter_map(|text| instruction::find(text));
-    let finding = findings.max_by_key(|finding| finding.confidence)?;
-    Some(json!({
-        "kind": finding.kind.to_string(),
-        "confidence": finding.confidence.to_string(),
-        "advice": TAINT_ADVICE,
-    }))
+/// Returns the advice about a message that resembles instructions to the agent.
+fn taint_view(taint: Taint) -> Value {
+    json!({ "kind": taint.kind, "confidence": taint.confidence, "advice": TAINT_ADVICE })
 }
 
 fn attachment((number, stored): (usize, &StoredAttachment)) -> Value {

@@ -184,7 +184,7 @@ impl Applier {
             keyword_row(inbound, received)
         } else {
             let rules = rules.get(&received.owner.agent).cloned().unwrap_or_default();
-            message_row(inbound, received, &rules)
+            message_row(inbound, received, &rules).await
         };
         let Some(MessageRow {
             mut row,
@@ -270,7 +270,7 @@ fn recipient(envelope: &Envelope) -> Option<&AgentId> {
     }
 }
 
-fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules) -> Option<MessageRow> {
+async fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules) -> Option<MessageRow> {
     let ReceivedMessage {
         owner,
         event_id,
@@ -307,11 +307,7 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
     let evidence =
         consent.map(|_| keyword::evidence(&inbound.vault, &owner.org, (&event_id, &carrier), keyword, &message));
     let is_incomplete = message.incomplete || !message.attachments.is_empty();
-    let content = EventContent {
-        message,
-        links: Vec::new(),
-        session: None,
-    };
+    let content = EventContent::of(message).await;
     let row = InboundRow::builder()
         .content(content.seal(&inbound.vault, &owner.org, &event_id))
         .id(event_id)

@@ -145,14 +145,10 @@ async fn append(media: &Arc<Media>, event: &EventAwaitingBody, message: Option<I
         None => None,
     };
     let has_attachments = message.as_ref().is_some_and(|message| !message.attachments.is_empty());
-    let content = message.map(|message| {
-        let content = EventContent {
-            message,
-            links: Vec::new(),
-            session: None,
-        };
-        content.seal(&media.vault, &org, &id)
-    });
+    let content = match message {
+        Some(message) => Some(EventContent::of(message).await.seal(&media.vault, &org, &id)),
+        None => None,
+    };
     let completion = InboundRow::builder()
         .kind(MESSAGE_RECEIVED)
         .channel(

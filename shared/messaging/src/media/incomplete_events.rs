@@ -148,6 +148,7 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
                     now,
                 )
                 .await?;
+                content.search().await;
                 mark_incomplete(media, &mut event, data, false).await?;
             }
             Ok(Err(LookupError::NotFound)) => {
@@ -186,6 +187,7 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
         Attempt::Done(transcript) => {
             transcription::note_language(&mut event.data, &transcript);
             content.message.transcript = Some(transcript.text);
+            content.search().await;
             let sealed = content.seal(&media.vault, &org, &event.id);
             media
                 .store

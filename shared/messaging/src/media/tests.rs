@@ -91,6 +91,7 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
         message,
         links: Vec::new(),
         session: None,
+        taint: None,
     };
     let (agent, store) = (&bench.agent, &bench.store);
     let after = store.find_log_position("INBOUND").await.unwrap();

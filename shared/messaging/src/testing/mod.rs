@@ -206,6 +206,7 @@ impl Bench {
                 message,
                 links: Vec::new(),
                 session: None,
+                taint: None,
             };
             InboundRow {
                 agent: self.agent.id.clone(),
