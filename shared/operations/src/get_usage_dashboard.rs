@@ -15,8 +15,9 @@ pub struct GetUsageDashboard;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
-    /// today, week, month or all.
+    /// The default is today.
     #[serde(default)]
+    #[schemars(extend("enum" = ["today", "week", "month", "all"]))]
     period: Option<String>,
 }
 

@@ -19,6 +19,7 @@ pub struct Args {
     limit: Option<u32>,
     /// Only this channel.
     #[serde(default)]
+    #[schemars(extend("enum" = ["sms", "whatsapp", "email", "line", "voice"]))]
     channel: Option<String>,
 }
 

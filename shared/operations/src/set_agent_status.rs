@@ -13,7 +13,7 @@ pub struct SetAgentStatus;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     agent_id: String,
-    /// active, inactive or suspended.
+    #[schemars(extend("enum" = ["active", "inactive", "suspended"]))]
     status: String,
 }
 

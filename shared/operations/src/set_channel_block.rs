@@ -12,10 +12,11 @@ pub struct SetChannelBlock;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// sms, whatsapp, email, line or voice.
+    #[schemars(extend("enum" = ["sms", "whatsapp", "email", "line", "voice"]))]
     channel: String,
-    /// inbound, outbound or both (the default).
+    /// The default is both.
     #[serde(default)]
+    #[schemars(extend("enum" = ["inbound", "outbound", "both"]))]
     direction: Option<String>,
     /// true blocks the channel, false unblocks it.
     blocked: bool,

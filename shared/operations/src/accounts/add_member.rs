@@ -15,8 +15,9 @@ pub struct AddMember;
 pub struct Args {
     org_id: String,
     email: String,
-    /// owner, org-admin (the default), operator, billing or viewer.
+    /// The default is org-admin.
     #[serde(default)]
+    #[schemars(extend("enum" = ["owner", "org-admin", "operator", "billing", "viewer"]))]
     role: Option<String>,
     #[serde(default)]
     reason: Option<String>,

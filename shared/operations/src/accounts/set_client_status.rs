@@ -12,7 +12,7 @@ pub struct SetClientStatus;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// active, inactive or suspended.
+    #[schemars(extend("enum" = ["active", "inactive", "suspended"]))]
     status: String,
     #[serde(default)]
     reason: Option<String>,

@@ -13,7 +13,7 @@ pub struct SetTeamStatus;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     org_id: String,
-    /// active or suspended.
+    #[schemars(extend("enum" = ["active", "suspended"]))]
     status: String,
 }
 

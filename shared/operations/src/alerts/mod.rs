@@ -95,7 +95,7 @@ impl From<AlertRoute> for RouteItem {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteSettings {
-    /// email, sms, webhook, pagerduty or slack.
+    #[schemars(extend("enum" = ["email", "sms", "webhook", "pagerduty", "slack"]))]
     kind: String,
     /// Of the kinds email and sms.
     #[serde(default)]

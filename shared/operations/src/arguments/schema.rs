@@ -23,9 +23,11 @@ pub fn accept_null(schema: &mut Map<String, Value>) {
         if let Some(Value::String(only)) = property.get("type") {
             let types = json!([only, "null"]);
             property.insert("type".into(), types);
-            if let Some(Value::Array(values)) = property.get_mut("enum") {
-                values.push(Value::Null);
-            }
+        }
+        if let Some(Value::Array(values)) = property.get_mut("enum")
+            && !values.contains(&Value::Null)
+        {
+            values.push(Value::Null);
         }
     }
 }

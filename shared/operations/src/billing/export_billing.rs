@@ -16,8 +16,9 @@ pub struct Args {
     from: String,
     /// The last day, included. At most 366 days.
     to: String,
-    /// Each line sums up a day (the default), an agent, a channel or a task: day, agent, channel or task.
+    /// What each line sums up. The default is day.
     #[serde(default)]
+    #[schemars(extend("enum" = ["day", "agent", "channel", "task"]))]
     by: Option<String>,
 }
 

@@ -15,8 +15,9 @@ pub struct Args {
     /// The agent. Without it, the configuration applies to all agents without their own.
     #[serde(default)]
     agent_id: Option<String>,
-    /// free, starter, pro or enterprise. It sets the limits of actions and spend.
+    /// The tier sets the limits of actions and spend.
     #[serde(default)]
+    #[schemars(extend("enum" = ["free", "starter", "pro", "enterprise"]))]
     tier: Option<String>,
     /// 0 to 500. Usage is billed at its cost and this much more.
     #[serde(default)]

@@ -17,7 +17,7 @@ pub struct BridgeCall;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// call, setup, remove or list.
+    #[schemars(extend("enum" = ["call", "setup", "remove", "list"]))]
     action: String,
     /// call: the number to call first, in E.164 form.
     #[serde(default)]

@@ -24,7 +24,7 @@ pub struct Preflight;
 pub struct Args {
     /// A telephone number in E.164 form (+14155550123), an address, or the id of an agent of your organization.
     to: String,
-    /// sms, whatsapp, email, line or voice.
+    #[schemars(extend("enum" = ["sms", "whatsapp", "email", "line", "voice"]))]
     channel: String,
     /// The text, if it is written already. It passes the content filter.
     #[serde(default)]

@@ -19,7 +19,7 @@ pub struct Args {
     agent_id: Option<String>,
     /// sms, whatsapp, email, voice or another channel.
     channel: Option<String>,
-    /// pending, accepted, sent, delivered, read, failed or unconfirmed.
+    #[schemars(extend("enum" = ["pending", "accepted", "sent", "delivered", "read", "failed", "unconfirmed"]))]
     status: Option<String>,
     /// The recipient.
     contact: Option<String>,

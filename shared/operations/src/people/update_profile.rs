@@ -26,14 +26,14 @@ pub struct Args {
     /// Such as en-US.
     #[serde(default)]
     language: Option<String>,
-    /// male, female or neutral.
     #[serde(default)]
+    #[schemars(extend("enum" = ["male", "female", "neutral"]))]
     gender: Option<String>,
-    /// male, female or neutral.
     #[serde(default)]
+    #[schemars(extend("enum" = ["male", "female", "neutral"]))]
     voice_gender: Option<String>,
-    /// active or inactive.
     #[serde(default)]
+    #[schemars(extend("enum" = ["active", "inactive"]))]
     status: Option<String>,
 }
 

@@ -34,8 +34,8 @@ pub struct Args {
     preferred_whatsapp_number: Option<String>,
     #[serde(default)]
     language: Option<String>,
-    /// male, female or neutral.
     #[serde(default)]
+    #[schemars(extend("enum" = ["male", "female", "neutral"]))]
     gender: Option<String>,
     #[serde(default)]
     voice_id: Option<String>,

@@ -15,7 +15,7 @@ pub struct RegisterProvider;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// twilio, resend, meta, line, anthropic, openai, elevenlabs or deepgram.
+    #[schemars(extend("enum" = ["twilio", "resend", "meta", "line", "anthropic", "openai", "elevenlabs", "deepgram"]))]
     provider: String,
     /// The provider's fields, such as accountSid and authToken.
     credentials: BTreeMap<String, String>,
