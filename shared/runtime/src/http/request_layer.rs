@@ -49,11 +49,9 @@ pub async fn observe(State(telemetry): State<Telemetry>, mut request: Request, n
             "http",
             otel.name = %format_args!("{method} {route}"),
             otel.kind = "server",
-            otel.status_code = Empty,
             request = %id,
             http.request.method = %method,
             http.route = %route,
-            http.response.status_code = Empty,
             agent = Empty,
             org = Empty,
         ),
@@ -64,10 +62,7 @@ pub async fn observe(State(telemetry): State<Telemetry>, mut request: Request, n
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
-    span.record("http.response.status_code", status.as_u16());
-    if status.is_server_error() {
-        span.record("otel.status_code", "ERROR");
-    }
+    trace::set_status(&span, status);
     drop(in_flight);
     if !is_probe {
         telemetry.http.observe(&method, &route, &status, started.elapsed());

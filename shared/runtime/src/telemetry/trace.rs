@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
+use axum::http::StatusCode;
 use opentelemetry::{
     Context, KeyValue,
     propagation::{Extractor, Injector, TextMapPropagator},
-    trace::TracerProvider,
+    trace::{Status, TracerProvider},
 };
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
@@ -138,6 +139,15 @@ pub fn set_remote_parent<'a>(span: &Span, header: impl Fn(&str) -> Option<&'a st
         let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(present.collect()));
         // Fails only when no exporter is installed.
         drop(span.set_parent(context));
+    }
+}
+
+/// Sets the status of a response in the trace. It is no field of the span, because the logger formats all fields again when one
+/// is recorded.
+pub fn set_status(span: &Span, status: StatusCode) {
+    span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.set_status(Status::error(""));
     }
 }
 
