@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use butt_dial_domain::{AgentId, Channel, ChannelId, MessageId, OrgId, clock::Timestamp};
 use serde::{Serialize, Serializer};
-use sqlx::{PgPool, SqlitePool, types::Json};
+use sqlx::{PgPool, types::Json};
 
-use crate::{StoreError, column::text_column, engine::Sql};
+use crate::{StoreError, column::text_column, engine::Sql, kept_connection::KeptConnection};
 
 /// The consent of a contact on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
@@ -191,9 +191,15 @@ pub(crate) async fn find_in_postgres(
 }
 
 pub(crate) async fn find_in_sqlite(
-    db: SqlitePool,
+    db: Arc<KeptConnection>,
     queries: Arc<[ContactQuery]>,
 ) -> Result<Vec<ContactState>, StoreError> {
-    let rows: Vec<ContactRow> = sqlx::query_as(FIND.sqlite).bind(Json(&*queries)).fetch_all(&db).await?;
-    rows.into_iter().map(ContactState::try_from).collect()
+    let find = async |mut db| {
+        let rows: Vec<ContactRow> = sqlx::query_as(FIND.sqlite)
+            .bind(Json(&*queries))
+            .fetch_all(&mut db)
+            .await?;
+        Ok((rows, db))
+    };
+    db.run(find).await?.into_iter().map(ContactState::try_from).collect()
 }

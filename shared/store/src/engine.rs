@@ -1,10 +1,10 @@
 //! The engines: the choice between Postgres and SQLite for each statement, transactions, and the time limit of calls.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
-use crate::checkpoints::Checkpointer;
+use crate::{checkpoints::Checkpointer, kept_connection::KeptConnection};
 
 /// The longest wait for a connection before the database counts as unavailable.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -25,6 +25,8 @@ pub(crate) enum Engine {
     /// SQLite has one writer. The write-ahead log allows reads at the same time.
     Sqlite {
         read: SqlitePool,
+        /// Reads the contacts of sends.
+        contacts: Arc<KeptConnection>,
         write: SqlitePool,
         checkpointer: Checkpointer,
     },

@@ -54,6 +54,7 @@ mod group_commit;
 mod identities;
 mod inbound;
 mod incomplete_events;
+mod kept_connection;
 mod legal_holds;
 mod limits;
 mod memberships;

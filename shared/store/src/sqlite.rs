@@ -1,6 +1,6 @@
 //! The connections to the SQLite file.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     ConnectOptions, Executor,
@@ -12,7 +12,8 @@ use crate::{
     StoreError,
     checkpoints::Checkpointer,
     engine::{ACQUIRE_TIMEOUT, Engine, STATEMENT_CACHE},
-    sends::sqlite::TEMP_TABLES,
+    kept_connection::KeptConnection,
+    sends::sqlite::TEMP_SCHEMA,
 };
 
 /// A negative number is a size in KiB.
@@ -40,17 +41,21 @@ pub(crate) async fn connect(path: &str, max_connections: u32, tasks: &TaskTracke
     let write = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|connection, _| Box::pin(async { connection.execute(TEMP_TABLES).await.map(drop) }))
+        // A test before every use is a round trip to the thread of the connection, which takes as long as a statement.
+        .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(async { connection.execute(TEMP_SCHEMA).await.map(drop) }))
         .connect_with(options.clone())
         .await?;
     let read = SqlitePoolOptions::new()
         .max_connections(max_connections.clamp(1, 4))
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
         .connect_with(options.clone().read_only(true))
         .await?;
     let checkpointer = Checkpointer::start(options.connect().await?, write.clone(), tasks);
     Ok(Engine::Sqlite {
         read,
+        contacts: Arc::new(KeptConnection::new(options.read_only(true))),
         write,
         checkpointer,
     })

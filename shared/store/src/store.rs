@@ -80,7 +80,12 @@ impl Store {
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &self.engine {
             Engine::Postgres(pool) => postgres_migrations::run(pool, migrations::STEPS).await?,
-            Engine::Sqlite { write, .. } => migrations::for_sqlite().run(write).await?,
+            Engine::Sqlite { write, .. } => {
+                // A change of a table fails on a connection with triggers that use columns of later migrations.
+                let mut connection = write.connect_options().connect().await?;
+                migrations::for_sqlite().run(&mut connection).await?;
+                connection.close().await?;
+            }
         }
         Ok(())
     }
@@ -166,10 +171,12 @@ impl Store {
             Engine::Postgres(pool) => pool.close().await,
             Engine::Sqlite {
                 read,
+                contacts,
                 write,
                 checkpointer,
             } => {
                 checkpointer.stop().await;
+                contacts.close().await;
                 read.close().await;
                 write.close().await;
             }

@@ -45,11 +45,11 @@ impl Batchers {
                     },
                 }
             }
-            Engine::Sqlite { read, write, .. } => {
-                let (read, write) = (read.clone(), write.clone());
+            Engine::Sqlite { contacts, write, .. } => {
+                let (contacts, write) = (contacts.clone(), write.clone());
                 Self {
                     contact: Batcher::start(tasks, move |queries| {
-                        contact_state::find_in_sqlite(read.clone(), queries)
+                        contact_state::find_in_sqlite(contacts.clone(), queries)
                     }),
                     writes: Writes::Shared(Batcher::start(tasks, move |items| sqlite::write(write.clone(), items))),
                 }

@@ -1,14 +1,12 @@
-//! Accept and settle on SQLite. No statement of SQLite writes several tables, so both are part of a short transaction of the one
-//! writer. The effect per row is the same as in `postgres.rs`. The statements of one kind are sent together: a round trip to
-//! the thread that runs SQLite costs more than most statements. `jsonb_each` (SQLite 3.51, bundled) reads the rows once, into
-//! a temporary table of the connection; `json_each` would write each row as text and parse it again for every field.
+//! Accept and settle on SQLite, as one statement: an insert into a temporary view, whose triggers write all tables. Each result of
+//! a statement wakes its caller, which costs more than most of these statements. A statement is a transaction, so nothing remains
+//! open when its caller goes away. The effect per row is the same as in `postgres.rs`. `jsonb_each` (SQLite 3.51, bundled) reads
+//! the rows once, into a temporary table of the connection; `json_each` would write each row as text and parse it again for every
+//! field.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, LazyLock},
-};
+use std::{collections::HashSet, sync::Arc};
 
-use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection, types::Json};
+use sqlx::{SqliteConnection, SqlitePool, types::Json};
 
 use super::{
     Decision, SettledSend, Write, Written, decisions, ensure_distinct,
@@ -17,159 +15,149 @@ use super::{
 };
 use crate::StoreError;
 
-/// Temporary tables of each write connection. Their rows belong to one transaction. Without an index, so that joins look up
-/// the other table by its own index.
-pub(crate) const TEMP_TABLES: &str = "
+/// Tables, views and triggers of each write connection. The tables hold the rows of the last write. They have no index, so that joins
+/// look up the other table by its own index.
+///
+/// `accepting` holds the new messages: not those with a stored id or with a used idempotency key. `omission` says why one is left
+/// out; `crowded` compares with the items before it. `settling` holds the messages that were not settled before, with their cost.
+pub(crate) const TEMP_SCHEMA: &str = "
     CREATE TEMP TABLE accepting (id, org_id, agent_id, channel, sender, recipient, contact, omission, idempotency_key, request_hash, body_hash,
         content, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
         budget_id, budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
-        check_at, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id)";
+        check_at, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id);
+    CREATE TEMP VIEW accept_batch (items) AS SELECT NULL;
+    CREATE TEMP VIEW settle_batch (items) AS SELECT NULL;
+    CREATE TEMP VIEW write_batch (settling, accepting) AS SELECT NULL, NULL;
+    CREATE TEMP TRIGGER accept INSTEAD OF INSERT ON accept_batch BEGIN
+        DELETE FROM accepting;
+        INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content,
+                fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
+                budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at)
+            SELECT value ->> 'id', value ->> 'org_id', value ->> 'agent_id', value ->> 'channel', value ->> 'sender',
+                value ->> 'recipient', value ->> 'contact', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
+                unhex(value ->> 'content'), unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule',
+                value ->> 'send_purpose', value ->> 'ruling', value ->> 'carrier',
+                value ->> 'estimate', value ->> 'day', value ->> 'agent_day_cap', value ->> 'agent_month_cap',
+                value ->> 'org_day_cap', value ->> 'org_month_cap', value ->> 'budget_id', value ->> 'budget_cap',
+                value ->> 'budget_day_cap', value ->> 'thread_id', value ->> 'entity_id',
+                value ->> 'reply_msg_id', value ->> 'task_id', 'task:' || (value ->> 'org_id') || '/' || (value ->> 'task_id'),
+                (SELECT max_spend FROM limits l WHERE l.scope = 'task:' || (value ->> 'org_id') || '/' || (value ->> 'task_id')),
+                value ->> 'replica', value ->> 'at', value ->> 'check_at'
+            FROM jsonb_each(NEW.items) WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = value ->> 'id');
+        UPDATE accepting SET omission = 'opted_out' WHERE contact IS NOT NULL
+            AND (SELECT status FROM consents c WHERE c.org_id = accepting.org_id
+                AND c.address IN (accepting.recipient, accepting.contact)
+                AND (c.channel = accepting.channel OR (accepting.channel IN ('sms', 'whatsapp', 'voice')
+                    AND c.channel IN ('sms', 'whatsapp', 'voice')))
+                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) = 'revoked';
+        UPDATE accepting SET omission = 'over_budget' WHERE omission IS NULL AND (
+            estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'agt:' || agent_id AND period = day), 0)
+                > agent_day_cap
+            OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'agt:' || agent_id
+                AND period = substr(day, 1, 7)), 0) > agent_month_cap
+            OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || accepting.org_id AND period = day), 0)
+                > org_day_cap
+            OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || accepting.org_id
+                AND period = substr(day, 1, 7)), 0) > org_month_cap
+            OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'tok:' || budget_id AND period = day), 0)
+                > budget_day_cap
+            OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'tok:' || budget_id AND period = 'total'), 0)
+                > budget_cap
+            OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = task_scope AND period = 'total'), 0) > task_cap);
+        UPDATE accepting SET omission = 'crowded' WHERE (SELECT COUNT(*) FROM accepting) > 1 AND rowid IN (
+            SELECT item FROM (
+                SELECT item, cap, coalesce((SELECT held + settled FROM spend WHERE spend.scope = need.scope
+                    AND spend.period = need.period), 0) + SUM(estimate) OVER (PARTITION BY scope, period ORDER BY item) AS total
+                FROM (
+                    SELECT rowid AS item, 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap
+                        FROM accepting WHERE omission IS NULL
+                    UNION ALL SELECT rowid, 'agt:' || agent_id, substr(day, 1, 7), estimate, agent_month_cap
+                        FROM accepting WHERE omission IS NULL
+                    UNION ALL SELECT rowid, 'org:' || org_id, day, estimate, org_day_cap FROM accepting WHERE omission IS NULL
+                    UNION ALL SELECT rowid, 'org:' || org_id, substr(day, 1, 7), estimate, org_month_cap
+                        FROM accepting WHERE omission IS NULL
+                    UNION ALL SELECT rowid, 'tok:' || budget_id, day, estimate, budget_day_cap FROM accepting WHERE omission IS NULL
+                    UNION ALL SELECT rowid, 'tok:' || budget_id, 'total', estimate, budget_cap FROM accepting WHERE omission IS NULL
+                    UNION ALL SELECT rowid, task_scope, 'total', estimate, task_cap FROM accepting WHERE omission IS NULL
+                ) AS need WHERE cap IS NOT NULL
+            ) WHERE total > cap);
+        INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
+                fallback, status, verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
+                reply_msg_id, task_id, attempts, replica, check_at, created_at, updated_at)
+            SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
+                fallback, 'sending', verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
+                reply_msg_id, task_id, 1, replica, check_at, at, at
+            FROM accepting WHERE omission IS NULL ON CONFLICT DO NOTHING;
+        DELETE FROM accepting WHERE omission IS NULL AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = accepting.id);
+        INSERT INTO spend (scope, period, held, settled, cap, task_org_id)
+            SELECT scope, period, SUM(estimate), 0, MIN(cap), MIN(task_org) FROM (
+                SELECT 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap, omission, NULL AS task_org
+                    FROM accepting
+                UNION ALL SELECT 'agt:' || agent_id, substr(day, 1, 7), estimate, agent_month_cap, omission, NULL FROM accepting
+                UNION ALL SELECT 'org:' || org_id, day, estimate, org_day_cap, omission, NULL FROM accepting
+                UNION ALL SELECT 'org:' || org_id, substr(day, 1, 7), estimate, org_month_cap, omission, NULL FROM accepting
+                UNION ALL SELECT 'tok:' || budget_id, day, estimate, budget_day_cap, omission, NULL FROM accepting
+                UNION ALL SELECT 'tok:' || budget_id, 'total', estimate, budget_cap, omission, NULL FROM accepting
+                UNION ALL SELECT task_scope, 'total', estimate, task_cap, omission, org_id FROM accepting
+            ) WHERE omission IS NULL AND scope IS NOT NULL GROUP BY scope, period
+            ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap;
+    END;
+    CREATE TEMP TRIGGER settle INSTEAD OF INSERT ON settle_batch BEGIN
+        DELETE FROM settling;
+        INSERT INTO settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure, check_at,
+                org_id, agent_id, channel, day, estimate, cost, budget_id, task_id)
+            SELECT m.id, value ->> 'status', value ->> 'outcome', value ->> 'detail', value ->> 'at', value ->> 'frees_key',
+                value ->> 'carrier_id', value ->> 'carrier_status', value ->> 'segments', value ->> 'failure',
+                CASE WHEN value ->> 'final' = 0 AND m.carrier_id IS NOT NULL THEN value ->> 'at' ELSE value ->> 'check_at' END,
+                m.org_id, m.agent_id, m.channel, m.day, m.estimate,
+                CASE WHEN value ->> 'final' = 1 THEN coalesce(m.price, (value ->> 'cost') + m.extended, m.estimate) END,
+                m.budget_id, m.task_id
+            FROM jsonb_each(NEW.items) CROSS JOIN messages m ON m.id = value ->> 'id' WHERE m.status IN ('sending', 'unknown');
+        UPDATE messages SET status = s.status, carrier_id = coalesce(s.carrier_id, messages.carrier_id),
+                carrier_status = s.carrier_status, segments = s.segments, cost = s.cost, failure = s.failure,
+                failure_detail = s.detail, outcome = s.outcome, settled_at = s.at, check_at = s.check_at, updated_at = s.at,
+                content = CASE WHEN s.status = 'unknown' THEN content END,
+                fallback = CASE WHEN s.status IN ('accepted', 'unknown') THEN fallback END,
+                idempotency_key = CASE WHEN s.frees_key = 1 THEN idempotency_key || ' ' || messages.id ELSE idempotency_key END
+            FROM settling s WHERE messages.id = s.id;
+        INSERT INTO spend (scope, period, held, settled, cap)
+            SELECT scope, period, -SUM(estimate), SUM(cost), NULL FROM (
+                SELECT 'agt:' || agent_id AS scope, day AS period, estimate, cost, status FROM settling
+                UNION ALL SELECT 'agt:' || agent_id, substr(day, 1, 7), estimate, cost, status FROM settling
+                UNION ALL SELECT 'org:' || org_id, day, estimate, cost, status FROM settling
+                UNION ALL SELECT 'org:' || org_id, substr(day, 1, 7), estimate, cost, status FROM settling
+                UNION ALL SELECT 'tok:' || budget_id, day, estimate, cost, status FROM settling
+                UNION ALL SELECT 'tok:' || budget_id, 'total', estimate, cost, status FROM settling
+                UNION ALL SELECT 'task:' || org_id || '/' || task_id, 'total', estimate, cost, status FROM settling
+            ) WHERE status <> 'unknown' AND scope IS NOT NULL GROUP BY scope, period
+            ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
+                settled = spend.settled + excluded.settled, cap = NULL;
+        INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
+            SELECT agent_id, day, channel, MIN(org_id), COUNT(*), SUM(cost) FROM settling
+            WHERE status IN ('accepted', 'unconfirmed') GROUP BY agent_id, day, channel
+            ON CONFLICT (agent_id, day, channel) DO UPDATE SET messages = usage.messages + excluded.messages,
+                cost = usage.cost + excluded.cost;
+    END;
+    CREATE TEMP TRIGGER write INSTEAD OF INSERT ON write_batch BEGIN
+        INSERT INTO settle_batch (items) SELECT NEW.settling WHERE NEW.settling <> '[]';
+        INSERT INTO accept_batch (items) SELECT NEW.accepting WHERE NEW.accepting <> '[]';
+    END";
 
-/// Reads the items of `$2`. `accepting` holds the new messages: not those with a stored id or with a used idempotency key. `omission` says why one is
-/// left out; `crowded` compares with the items before it.
-const ACCEPT: &str = "DELETE FROM accepting;
-INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content,
-        fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
-        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at)
-    SELECT value ->> 'id', value ->> 'org_id', value ->> 'agent_id', value ->> 'channel', value ->> 'sender',
-        value ->> 'recipient', value ->> 'contact', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
-        unhex(value ->> 'content'), unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule',
-        value ->> 'send_purpose', value ->> 'ruling', value ->> 'carrier',
-        value ->> 'estimate', value ->> 'day', value ->> 'agent_day_cap', value ->> 'agent_month_cap',
-        value ->> 'org_day_cap', value ->> 'org_month_cap', value ->> 'budget_id', value ->> 'budget_cap',
-        value ->> 'budget_day_cap', value ->> 'thread_id', value ->> 'entity_id',
-        value ->> 'reply_msg_id', value ->> 'task_id', 'task:' || (value ->> 'org_id') || '/' || (value ->> 'task_id'),
-        (SELECT max_spend FROM limits l WHERE l.scope = 'task:' || (value ->> 'org_id') || '/' || (value ->> 'task_id')),
-        value ->> 'replica', value ->> 'at', value ->> 'check_at'
-    FROM jsonb_each($2) WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = value ->> 'id');
-UPDATE accepting SET omission = 'opted_out' WHERE contact IS NOT NULL
-    AND (SELECT status FROM consents c WHERE c.org_id = accepting.org_id
-        AND c.address IN (accepting.recipient, accepting.contact)
-        AND (c.channel = accepting.channel OR (accepting.channel IN ('sms', 'whatsapp', 'voice')
-            AND c.channel IN ('sms', 'whatsapp', 'voice')))
-        ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) = 'revoked';
-UPDATE accepting SET omission = 'over_budget' WHERE omission IS NULL AND (
-    estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'agt:' || agent_id AND period = day), 0)
-        > agent_day_cap
-    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'agt:' || agent_id
-        AND period = substr(day, 1, 7)), 0) > agent_month_cap
-    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || accepting.org_id AND period = day), 0)
-        > org_day_cap
-    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || accepting.org_id
-        AND period = substr(day, 1, 7)), 0) > org_month_cap
-    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'tok:' || budget_id AND period = day), 0)
-        > budget_day_cap
-    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'tok:' || budget_id AND period = 'total'), 0)
-        > budget_cap
-    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = task_scope AND period = 'total'), 0) > task_cap);
-UPDATE accepting SET omission = 'crowded' WHERE rowid IN (
-    SELECT item FROM (
-        SELECT item, cap, coalesce((SELECT held + settled FROM spend WHERE spend.scope = need.scope
-            AND spend.period = need.period), 0) + SUM(estimate) OVER (PARTITION BY scope, period ORDER BY item) AS total
-        FROM (
-            SELECT rowid AS item, 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap
-                FROM accepting WHERE omission IS NULL
-            UNION ALL SELECT rowid, 'agt:' || agent_id, substr(day, 1, 7), estimate, agent_month_cap
-                FROM accepting WHERE omission IS NULL
-            UNION ALL SELECT rowid, 'org:' || org_id, day, estimate, org_day_cap FROM accepting WHERE omission IS NULL
-            UNION ALL SELECT rowid, 'org:' || org_id, substr(day, 1, 7), estimate, org_month_cap
-                FROM accepting WHERE omission IS NULL
-            UNION ALL SELECT rowid, 'tok:' || budget_id, day, estimate, budget_day_cap FROM accepting WHERE omission IS NULL
-            UNION ALL SELECT rowid, 'tok:' || budget_id, 'total', estimate, budget_cap FROM accepting WHERE omission IS NULL
-            UNION ALL SELECT rowid, task_scope, 'total', estimate, task_cap FROM accepting WHERE omission IS NULL
-        ) AS need WHERE cap IS NOT NULL
-    ) WHERE total > cap);
-INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
-        fallback, status, verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
-        reply_msg_id, task_id, attempts, replica, check_at, created_at, updated_at)
-    SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
-        fallback, 'sending', verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
-        reply_msg_id, task_id, 1, replica, check_at, at, at
-    FROM accepting WHERE omission IS NULL ON CONFLICT DO NOTHING;
-DELETE FROM accepting WHERE omission IS NULL AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = accepting.id);
-INSERT INTO spend (scope, period, held, settled, cap, task_org_id)
-    SELECT scope, period, SUM(estimate), 0, MIN(cap), MIN(task_org) FROM (
-        SELECT 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap, omission, NULL AS task_org
-            FROM accepting
-        UNION ALL SELECT 'agt:' || agent_id, substr(day, 1, 7), estimate, agent_month_cap, omission, NULL FROM accepting
-        UNION ALL SELECT 'org:' || org_id, day, estimate, org_day_cap, omission, NULL FROM accepting
-        UNION ALL SELECT 'org:' || org_id, substr(day, 1, 7), estimate, org_month_cap, omission, NULL FROM accepting
-        UNION ALL SELECT 'tok:' || budget_id, day, estimate, budget_day_cap, omission, NULL FROM accepting
-        UNION ALL SELECT 'tok:' || budget_id, 'total', estimate, budget_cap, omission, NULL FROM accepting
-        UNION ALL SELECT task_scope, 'total', estimate, task_cap, omission, org_id FROM accepting
-    ) WHERE omission IS NULL AND scope IS NOT NULL GROUP BY scope, period
-    ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap;
-SELECT json_group_array(json_array(id, omission)) FROM accepting";
+/// Settles first: the released money or idempotency key may be needed by an accept of the same batch.
+const WRITE: &str = "INSERT INTO write_batch (settling, accepting) VALUES ($1, $2)
+    RETURNING (SELECT json_group_array(id) FROM settling),
+        (SELECT json_group_array(json_array(id, omission)) FROM accepting)";
+
+const SETTLE: &str = "INSERT INTO settle_batch (items) VALUES ($1)
+    RETURNING (SELECT json_group_array(id) FROM settling)";
 
 const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m JOIN jsonb_each($1) AS i
     ON m.id = i.value ->> 'id'
         OR (m.agent_id = i.value ->> 'agent_id' AND m.idempotency_key = i.value ->> 'idempotency_key')";
 
-/// Reads the items of `$1`. `settling` holds the messages that are not settled yet, with their cost.
-const SETTLE: &str = "DELETE FROM settling;
-INSERT INTO settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure, check_at,
-        org_id, agent_id, channel, day, estimate, cost, budget_id, task_id)
-    SELECT m.id, value ->> 'status', value ->> 'outcome', value ->> 'detail', value ->> 'at', value ->> 'frees_key',
-        value ->> 'carrier_id', value ->> 'carrier_status', value ->> 'segments', value ->> 'failure',
-        CASE WHEN value ->> 'final' = 0 AND m.carrier_id IS NOT NULL THEN value ->> 'at' ELSE value ->> 'check_at' END,
-        m.org_id, m.agent_id, m.channel, m.day, m.estimate,
-        CASE WHEN value ->> 'final' = 1 THEN coalesce(m.price, (value ->> 'cost') + m.extended, m.estimate) END,
-        m.budget_id, m.task_id
-    FROM jsonb_each($1) CROSS JOIN messages m ON m.id = value ->> 'id' WHERE m.status IN ('sending', 'unknown');
-UPDATE messages SET status = s.status, carrier_id = coalesce(s.carrier_id, messages.carrier_id),
-        carrier_status = s.carrier_status, segments = s.segments, cost = s.cost, failure = s.failure,
-        failure_detail = s.detail, outcome = s.outcome, settled_at = s.at, check_at = s.check_at, updated_at = s.at,
-        content = CASE WHEN s.status = 'unknown' THEN content END,
-        fallback = CASE WHEN s.status IN ('accepted', 'unknown') THEN fallback END,
-        idempotency_key = CASE WHEN s.frees_key = 1 THEN idempotency_key || ' ' || messages.id ELSE idempotency_key END
-    FROM settling s WHERE messages.id = s.id;
-INSERT INTO spend (scope, period, held, settled, cap)
-    SELECT scope, period, -SUM(estimate), SUM(cost), NULL FROM (
-        SELECT 'agt:' || agent_id AS scope, day AS period, estimate, cost, status FROM settling
-        UNION ALL SELECT 'agt:' || agent_id, substr(day, 1, 7), estimate, cost, status FROM settling
-        UNION ALL SELECT 'org:' || org_id, day, estimate, cost, status FROM settling
-        UNION ALL SELECT 'org:' || org_id, substr(day, 1, 7), estimate, cost, status FROM settling
-        UNION ALL SELECT 'tok:' || budget_id, day, estimate, cost, status FROM settling
-        UNION ALL SELECT 'tok:' || budget_id, 'total', estimate, cost, status FROM settling
-        UNION ALL SELECT 'task:' || org_id || '/' || task_id, 'total', estimate, cost, status FROM settling
-    ) WHERE status <> 'unknown' AND scope IS NOT NULL GROUP BY scope, period
-    ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
-        settled = spend.settled + excluded.settled, cap = NULL;
-INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
-    SELECT agent_id, day, channel, MIN(org_id), COUNT(*), SUM(cost) FROM settling
-    WHERE status IN ('accepted', 'unconfirmed') GROUP BY agent_id, day, channel
-    ON CONFLICT (agent_id, day, channel) DO UPDATE SET messages = usage.messages + excluded.messages,
-        cost = usage.cost + excluded.cost;
-SELECT json_group_array(id) FROM settling";
-
-/// The statements of a transaction, sent as one: each round trip to the thread that runs SQLite costs more than most statements.
-struct Transactions {
-    settle: Arc<str>,
-    accept: Arc<str>,
-    /// Settles first: the released money or idempotency key may be needed by an accept of the same batch.
-    both: Arc<str>,
-}
-
-static TRANSACTIONS: LazyLock<Transactions> = LazyLock::new(|| {
-    let transaction = |statements: &str| format!("BEGIN IMMEDIATE;\n{statements};\nCOMMIT").into();
-    Transactions {
-        settle: transaction(SETTLE),
-        accept: transaction(ACCEPT),
-        both: transaction(&format!("{SETTLE};\n{ACCEPT}")),
-    }
-});
-
-/// The connection of a transaction that has not ended. Dropped, it is closed, and SQLite rolls back.
-struct Unfinished(Option<PoolConnection<Sqlite>>);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(connection) = &mut self.0 {
-            connection.close_on_drop();
-        }
-    }
-}
+/// The ids of the rows of `accepting`, with their omissions.
+type Decided = Vec<(String, Option<String>)>;
 
 pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Written>, StoreError> {
     let accepts = items.iter().filter_map(|item| match item {
@@ -185,29 +173,21 @@ pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Wri
     ensure_distinct(accepts.iter().map(|send| &send.id))?;
     let settling = Json(settles.iter().copied().map(SettleRow::from).collect::<Vec<_>>());
     let accepting = Json(accepts.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
-    let statements = match (settles.is_empty(), accepts.is_empty()) {
-        (false, true) => &TRANSACTIONS.settle,
-        (true, false) => &TRANSACTIONS.accept,
-        _ => &TRANSACTIONS.both,
-    };
-    let query = sqlx::query(AssertSqlSafe(statements.clone()))
+    // To its end: the statement commits after its row.
+    let rows = sqlx::query_as(WRITE)
         .bind(&settling)
-        .bind(&accepting);
-    let mut connection = Unfinished(Some(db.acquire().await?));
-    let Some(open) = &mut connection.0 else {
-        return Err(no_result());
+        .bind(&accepting)
+        .fetch_all(&db)
+        .await?;
+    let Some((Json(settled), Json(mut decided))): Option<(Json<HashSet<String>>, Json<Decided>)> =
+        rows.into_iter().next()
+    else {
+        return Err(StoreError::Shared("the write returned no row".into()));
     };
-    let mut rows = query.fetch_all(&mut **open).await?.into_iter();
-    drop(connection.0.take());
-    let mut next = || rows.next().ok_or_else(no_result);
-    let settled: HashSet<String> = match settles.is_empty() {
-        true => HashSet::new(),
-        false => next()?.try_get::<Json<HashSet<String>>, _>(0)?.0,
-    };
-    let decided: Vec<(String, Option<String>)> = match accepts.is_empty() {
-        true => Vec::new(),
-        false => next()?.try_get::<Json<_>, _>(0)?.0,
-    };
+    if accepts.is_empty() {
+        // Those of the last accept.
+        decided.clear();
+    }
     let (accepted, omitted) = split(&decided);
     let prior = match accepted.len() == accepts.len() {
         true => Vec::new(),
@@ -219,10 +199,6 @@ pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Wri
         Write::Settle(item) => Written::Settled(settled.contains(item.id.as_str())),
     };
     Ok(items.iter().map(result).collect())
-}
-
-fn no_result() -> StoreError {
-    StoreError::Shared("a statement returned no result".into())
 }
 
 /// Returns the ids of the messages that were not settled before.

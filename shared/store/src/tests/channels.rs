@@ -64,7 +64,7 @@ both_engines! {
             "ALTER TABLE messages DROP COLUMN extended",
             "DELETE FROM _sqlx_migrations WHERE version = 9",
         ] {
-            db.execute(sql).await;
+            db.change_schema(sql).await;
         }
         let (one, two) = (new_agent(db).await, new_agent(db).await);
         for (agent, channel, address) in [

@@ -9,6 +9,7 @@ use std::{
 
 use butt_dial_domain::OrgId;
 use butt_dial_testkit::servers::{Postgres, fresh_postgres_database};
+use sqlx::{ConnectOptions, Connection, Executor};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -96,6 +97,16 @@ impl Database {
             .await
             .map(drop))
         .unwrap();
+    }
+
+    /// Changes the schema. On SQLite, on a connection without the triggers of the writer, which need all columns.
+    pub async fn change_schema(&self, sql: &'static str) {
+        let Engine::Sqlite { write, .. } = &self.store.engine else {
+            return self.execute(sql).await;
+        };
+        let mut connection = write.connect_options().connect().await.unwrap();
+        connection.execute(sql).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     /// Reads a number directly.
