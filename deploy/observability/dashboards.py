@@ -120,7 +120,7 @@ OVERVIEW = [
     stat("Dead letters", "Webhook events that wait for an operator's decision.", 'max(bd_backlog{$F, kind="dead_letters"})',
          thresholds=[(1, YELLOW)]),
     Panel("bargauge", "Replicas", "Replicas that Prometheus can read, by role.",
-          ('sum by (job) (up{$F, job=~"gateway|webhook-ingest|voice-relay|dispatcher"})', "{{job}}"), w=8, h=6,
+          ('sum by (job) (up{$F, job=~"gateway|console|webhook-ingest|voice-relay|dispatcher"})', "{{job}}"), w=8, h=6,
           thresholds=[]),
     Panel("table", "Objectives", "The share of bad events of each objective in the last hour. docs/OPERATIONS.md lists what each allows.",
           "bd:slo_errors:ratio_rate1h{$F}", "percentunit", w=8, h=6, hide=["Time", "__name__", "namespace"],
@@ -203,7 +203,7 @@ INBOUND = [
     series("Unread entries", "Stored webhook events that are not applied yet, by partition.",
            ("max by (partition) (bd_inbound_unread{$F})", "partition {{partition}}"), stack=True),
     series("Partitions held", "Partitions of the stream that each dispatcher applies. The sum is constant.",
-           ('sum by (instance) (bd_inbound_partitions_held{$F, job!~"gateway|webhook-ingest|voice-relay"})', "{{instance}}"), stack=True),
+           ('sum by (instance) (bd_inbound_partitions_held{$F, job!~"gateway|console|webhook-ingest|voice-relay"})', "{{instance}}"), stack=True),
     series("Applied events", "Per second.", ("sum(rate(bd_inbound_notices_total{$F}[$R]))", "applied"), "ops"),
     series("Time to apply a batch", "One transaction in the database.",
            [(quantile(q, "bd_inbound_batch_seconds"), f"p{int(q * 100)}") for q in (0.5, 0.95)], "s"),
@@ -226,7 +226,7 @@ INBOUND = [
 
 CALLS = [
     "Calls",
-    series("Active calls", "Calls with an open socket, by relay.", ('sum by (instance) (bd_calls_active{$F, job!~"gateway|webhook-ingest|dispatcher"})', "{{instance}}"), stack=True),
+    series("Active calls", "Calls with an open socket, by relay.", ('sum by (instance) (bd_calls_active{$F, job!~"gateway|console|webhook-ingest|dispatcher"})', "{{instance}}"), stack=True),
     series("Ended calls", "Per minute, by direction and outcome.",
            ("60 * sum by (direction, outcome) (rate(bd_calls_total{$F}[$R]))", "{{direction}} {{outcome}}"), "cpm", stack=True),
     series("Failed calls", "The share of the answered calls that broke off.",
@@ -263,11 +263,11 @@ BACKENDS = [
     series("Database part of a send, p95", "`reserve` and `record` are one transaction each, `deduplicate` is one read.",
            (quantile(0.95, "bd_send_stage_seconds", "stage", 'stage=~"reserve|record|deduplicate"'), "{{stage}}"), "s"),
     "Replicas",
-    series("CPU", "Cores in use, by replica.", ('rate(process_cpu_seconds_total{$F, job=~"gateway|webhook-ingest|voice-relay|dispatcher"}[$R])', "{{job}} {{instance}}"), "short"),
-    series("Memory", "Resident memory, by replica.", ('process_resident_memory_bytes{$F, job=~"gateway|webhook-ingest|voice-relay|dispatcher"}', "{{job}} {{instance}}"), "bytes"),
-    series("File descriptors", "The share of the limit.", ('process_open_fds{$F, job=~"gateway|webhook-ingest|voice-relay|dispatcher"} / process_max_fds', "{{job}} {{instance}}"),
+    series("CPU", "Cores in use, by replica.", ('rate(process_cpu_seconds_total{$F, job=~"gateway|console|webhook-ingest|voice-relay|dispatcher"}[$R])', "{{job}} {{instance}}"), "short"),
+    series("Memory", "Resident memory, by replica.", ('process_resident_memory_bytes{$F, job=~"gateway|console|webhook-ingest|voice-relay|dispatcher"}', "{{job}} {{instance}}"), "bytes"),
+    series("File descriptors", "The share of the limit.", ('process_open_fds{$F, job=~"gateway|console|webhook-ingest|voice-relay|dispatcher"} / process_max_fds', "{{job}} {{instance}}"),
            "percentunit", thresholds=[(0.8, RED)]),
-    series("Uptime", "Time since the start of each replica.", ('time() - process_start_time_seconds{$F, job=~"gateway|webhook-ingest|voice-relay|dispatcher"}', "{{job}} {{instance}}"), "s"),
+    series("Uptime", "Time since the start of each replica.", ('time() - process_start_time_seconds{$F, job=~"gateway|console|webhook-ingest|voice-relay|dispatcher"}', "{{job}} {{instance}}"), "s"),
     Panel("table", "Releases", "The release of each replica.", "bd_build_info{$F}", hide=["Time", "__name__", "Value", "namespace", "job"]),
     series("Trace exports that failed", "Per minute. Spans are lost meanwhile.", ("60 * sum by (job) (rate(bd_trace_export_failures_total{$F}[$R]))", "{{job}}"), "cpm"),
     "HTTP",
@@ -279,7 +279,7 @@ BACKENDS = [
            (f"topk(10, {quantile(0.95, 'bd_http_request_seconds', 'route')})", "{{route}}"), "s"),
     series("Refused tokens", "Per minute, by error code.", ("60 * sum by (code) (rate(bd_auth_failures_total{$F}[$R]))", "{{code}}"), "cpm"),
     series("Scrapes that failed", "Targets that Prometheus cannot read, by role.",
-           ('count by (job) (up{$F, job=~"gateway|webhook-ingest|voice-relay|dispatcher"}) - sum by (job) (up{$F})', "{{job}}")),
+           ('count by (job) (up{$F, job=~"gateway|console|webhook-ingest|voice-relay|dispatcher"}) - sum by (job) (up{$F})', "{{job}}")),
 ]
 
 # Metrics have no label for the agent, because labels must be bounded. This dashboard reads the database instead, as a role that

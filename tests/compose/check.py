@@ -25,7 +25,7 @@ PROXY = "http://127.0.0.1:8080"
 SIMULATOR = "http://127.0.0.1:3101"
 ANN = "+14155550123"
 AGENT_NUMBER = "+14155550100"
-ROLES = ["gateway", "webhook-ingest", "voice-relay", "dispatcher"]
+ROLES = ["gateway", "console", "webhook-ingest", "voice-relay", "dispatcher"]
 BACKENDS = ["postgres", "nats", "redis"]
 
 project = "."

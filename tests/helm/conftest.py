@@ -15,6 +15,7 @@ CI_NAMES = [path.name.removesuffix("-values.yaml") for path in CI]
 # Roles by their keys in the values.
 ROLES = {
     "gateway": "gateway",
+    "console": "console",
     "webhookIngest": "webhook-ingest",
     "voiceRelay": "voice-relay",
     "dispatcher": "dispatcher",

@@ -34,7 +34,7 @@ def test_every_value_is_documented():
         return [".".join(path)]
 
     # The lines of a group share the comment of its first line.
-    group = {"defaults.autoscaling.maxReplicas", "ingress.webhookIngestAnnotations", "ingress.voiceRelayAnnotations"}
+    group = {"defaults.autoscaling.maxReplicas", "ingress.consoleAnnotations", "ingress.webhookIngestAnnotations", "ingress.voiceRelayAnnotations"}
     assert set(undocumented(yaml.safe_load(text), ())) <= group
 
 
@@ -101,8 +101,8 @@ def test_notes(tmp_path):
     minimal = notes("minimal")
     assert "SIMULATED" not in minimal and "r-butt-dial-migrate-1" in minimal
     assert "exec deploy/r-butt-dial-gateway -- butt-dial bootstrap" in minimal
-    # 4 roles, 2 replicas each and 1 more in an update, 10 connections each, and 2 of the migration.
-    assert "max_connections of more than 122" in minimal
+    # 5 roles, 2 replicas each and 1 more in an update, 10 connections each, and 2 of the migration.
+    assert "max_connections of more than 152" in minimal
     assert "ConfigMap of the HAProxy controller" in notes("ingress-haproxy")
     assert "configure it at the Gateway" in notes("gateway-api")
     trial = notes("trial")
@@ -123,7 +123,7 @@ def test_files_of_ci_use_every_value():
 
     for path in CI:
         collect(yaml.safe_load(path.read_text()), ())
-    roles = ("gateway", "webhookIngest", "voiceRelay", "dispatcher")
+    roles = ("gateway", "console", "webhookIngest", "voiceRelay", "dispatcher")
     used |= {("defaults", *path[1:]) for path in used if path and path[0] in roles}
     groups = {path[:-1] for path in used if path}
     documented = {row[1] for row in generate.rows((CHART / "values.yaml").read_text()) if row[0] == "value"}

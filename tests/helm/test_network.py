@@ -78,7 +78,7 @@ def backends(ingress):
 def test_ingress_routes_and_time_outs():
     objects = render("ingress-nginx")
     ingresses = {value["metadata"]["labels"]["app.kubernetes.io/component"]: value for value in of_kind(objects, "Ingress")}
-    assert set(ingresses) == {"gateway", "webhook-ingest", "voice-relay"}
+    assert set(ingresses) == {"gateway", "console", "webhook-ingest", "voice-relay"}
     for role, ingress in ingresses.items():
         service = find(objects, "Service", f"-{role}")
         for backend in backends(ingress).values():
@@ -86,6 +86,7 @@ def test_ingress_routes_and_time_outs():
         assert ingress["spec"]["rules"][0]["host"] == "butt-dial.example.com"
         assert ingress["spec"]["tls"] == [{"hosts": ["butt-dial.example.com"], "secretName": "r-butt-dial-tls"}]
         assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "letsencrypt"
+    assert set(backends(ingresses["console"])) == {"/console"}
     assert set(backends(ingresses["webhook-ingest"])) == {"/webhooks"} and set(backends(ingresses["voice-relay"])) == {"/relay"}
     prefix = "nginx.ingress.kubernetes.io/"
     relay = ingresses["voice-relay"]["metadata"]["annotations"]
@@ -97,15 +98,16 @@ def test_ingress_routes_and_time_outs():
     assert ingresses["webhook-ingest"]["metadata"]["annotations"][prefix + "proxy-read-timeout"] == "20"
 
 
-def test_health_and_metrics_are_not_public():
+def test_readiness_and_metrics_are_not_public():
     paths = backends(find(render("ingress-nginx"), "Ingress", "-gateway"))
     assert {"/mcp", "/sse", "/messages", "/api", "/media", "/docs"} <= set(paths)
-    assert not {"/health", "/metrics", "/webhooks", "/relay"} & set(paths)
+    assert not {"/health/ready", "/metrics", "/webhooks", "/relay", "/console"} & set(paths)
+    assert paths["/health"], "the doctor asks it"
     (rule,) = find(render("ingress-nginx"), "Ingress", "-gateway")["spec"]["rules"]
     assert {"path": "/", "pathType": "Exact"}.items() <= next(p for p in rule["http"]["paths"] if p["path"] == "/").items()
 
 
-def test_gateways_may_have_no_route():
+def test_gateways_and_consoles_may_have_no_route():
     objects = render("ingress-haproxy")
     ingresses = {value["metadata"]["labels"]["app.kubernetes.io/component"]: value for value in of_kind(objects, "Ingress")}
     assert set(ingresses) == PUBLIC
@@ -117,7 +119,8 @@ def test_gateway_api_route():
     route = find(render("gateway-api"), "HTTPRoute")["spec"]
     assert route["hostnames"] == ["butt-dial.example.com"] and route["parentRefs"][0]["name"] == "public"
     rules = {rule["matches"][0]["path"]["value"]: rule for rule in route["rules"]}
-    webhooks, relay, gateway = rules["/webhooks"], rules["/relay"], rules["/mcp"]
+    webhooks, relay, gateway, console = rules["/webhooks"], rules["/relay"], rules["/mcp"], rules["/console"]
+    assert console["backendRefs"][0]["name"] == "communications-console" and console["timeouts"] == {"request": "0s"}
     assert webhooks["backendRefs"][0]["name"] == "communications-webhook-ingest"
     assert relay["backendRefs"][0]["name"] == "communications-voice-relay" and relay["timeouts"] == {"request": "3660s"}
     assert gateway["backendRefs"][0]["name"] == "communications-gateway" and gateway["timeouts"] == {"request": "0s"}

@@ -69,7 +69,7 @@ def test_grace_period_is_longer_than_the_shutdown(name, role):
 def test_default_grace_periods():
     specs = {role: value["spec"]["template"]["spec"] for role, value in deployments(render("minimal")).items()}
     periods = {role: spec["terminationGracePeriodSeconds"] for role, spec in specs.items()}
-    assert periods == {"gateway": 35, "webhook-ingest": 35, "voice-relay": 90, "dispatcher": 35}
+    assert periods == {"gateway": 35, "console": 35, "webhook-ingest": 35, "voice-relay": 90, "dispatcher": 35}
     assert program(specs["voice-relay"])["lifecycle"] == {"preStop": {"sleep": {"seconds": 60}}}
     assert "lifecycle" not in program(specs["gateway"])
     assert int(config(render("minimal"))["SHUTDOWN_DELAY_SECONDS"]) >= 5, "load balancers need seconds"
@@ -129,11 +129,11 @@ def test_a_role_replaces_defaults_also_by_false():
     values = ("gateway.podDisruptionBudget.enabled=false", "gateway.securityContext.readOnlyRootFilesystem=false",
               "gateway.topologySpreadConstraints=[]")
     objects = render("minimal", set=values)
-    assert len(of_kind(objects, "PodDisruptionBudget")) == 3
+    assert len(of_kind(objects, "PodDisruptionBudget")) == 4
     specs = {role: value["spec"]["template"]["spec"] for role, value in deployments(objects).items()}
     assert "topologySpreadConstraints" not in specs["gateway"] and "topologySpreadConstraints" in specs["dispatcher"]
     roots = {role: program(spec)["securityContext"]["readOnlyRootFilesystem"] for role, spec in specs.items()}
-    assert roots == {"gateway": False, "webhook-ingest": True, "voice-relay": True, "dispatcher": True}
+    assert roots == {"gateway": False, "console": True, "webhook-ingest": True, "voice-relay": True, "dispatcher": True}
 
 
 def test_image():

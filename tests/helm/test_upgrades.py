@@ -34,14 +34,14 @@ CHANGES = [
     ("minimal", 'image.tag="2.0.0"', DEPLOYMENTS | COMMANDS),
     ("minimal", 'migrations.database.existingSecret="owner"', {("Job", "r-butt-dial-migrate-1")}),
     ("minimal", 'networkPolicy.metricsFrom=[{"podSelector": {}}]', named("NetworkPolicy", *ROLES.values())),
-    ("minimal", 'networkPolicy.gatewayFrom=[{"podSelector": {}}]', named("NetworkPolicy", "gateway")),
+    ("minimal", 'networkPolicy.gatewayFrom=[{"podSelector": {}}]', named("NetworkPolicy", "gateway", "console")),
     ("minimal", "metrics.serviceMonitor.enabled=true", {("ServiceMonitor", "r-butt-dial")}),
     ("minimal", "gateway.autoscaling.enabled=true", GATEWAY | named("HorizontalPodAutoscaler", "gateway")),
     ("minimal", "serviceAccount.annotations={\"a\": \"b\"}", {("ServiceAccount", "r-butt-dial")}),
     ("ingress-nginx", "streamTimeoutSeconds=10000", named("Ingress", "gateway", "voice-relay")),
     ("ingress-nginx", 'ingress.voiceRelayAnnotations={"a": "b"}', named("Ingress", "voice-relay")),
     ("ingress-nginx", 'publicUrl="https://other.example"',
-     CONFIG | DEPLOYMENTS | named("Ingress", "gateway", "webhook-ingest", "voice-relay")),
+     CONFIG | DEPLOYMENTS | named("Ingress", "gateway", "console", "webhook-ingest", "voice-relay")),
     ("monitoring", 'metrics.rules.exclude=["CarriersSimulated", "RoleDown"]', {("PrometheusRule", "r-butt-dial-role-down")}),
 ]
 

@@ -24,6 +24,7 @@ INVALID = [
     ("ingress-nginx", "trustedProxies=[]", "trustedProxies: list the addresses"),
     ("ingress-nginx", "networkPolicy.gatewayFrom=[]", "networkPolicy.gatewayFrom"),
     ("minimal", 'gateway.service.type="LoadBalancer"', "networkPolicy.gatewayFrom"),
+    ("minimal", 'console.service.type="LoadBalancer"', "networkPolicy.gatewayFrom"),
     ("gateway-api", "gatewayApi.parentRefs=[]", "gatewayApi.parentRefs"),
     ("ingress-nginx", "streamTimeoutSeconds=600", "streamTimeoutSeconds"),
     ("ingress-nginx", "streamTimeoutSeconds=7200", "more than call_longest_seconds (7200)"),

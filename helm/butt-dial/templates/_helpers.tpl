@@ -19,6 +19,7 @@
 {{/* Keys of the values and names of the roles. */}}
 {{- define "butt-dial.roleNames" -}}
 gateway: gateway
+console: console
 webhookIngest: webhook-ingest
 voiceRelay: voice-relay
 dispatcher: dispatcher
