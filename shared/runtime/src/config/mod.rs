@@ -16,12 +16,7 @@ mod storage;
 mod tests;
 mod vendors;
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use butt_dial_accounts::{AccountSettings, SenderSettings};
 use butt_dial_anomalies::AnomalySettings;
@@ -203,7 +198,7 @@ impl Config {
             lists_all_tools: source.one_of("tool_listing", &["granted", "all"])? == "all",
             waits_per_organization: source.number("waits_per_organization", 1, 1_000_000)?,
             waits_per_agent: source.number("waits_per_agent", 1, 1_000_000)?,
-            blobs: blobs(&source, deployment, &database_url, &data_dir)?,
+            blobs: storage::blobs(&source, deployment, &database_url, &data_dir)?,
             database_url,
             data_dir,
             database_max_connections: source.number("database_max_connections", 1, 200)?,
@@ -343,46 +338,4 @@ fn seconds(source: &Source, key: &str) -> Result<Vec<Duration>, ConfigError> {
     } else {
         Ok(durations)
     }
-}
-
-fn blobs(
-    source: &Source,
-    deployment: Deployment,
-    database_url: &str,
-    data_dir: &Path,
-) -> Result<Option<BlobsConfig>, ConfigError> {
-    let Some(url) = source.optional("blob_url")? else {
-        let has_directory = match deployment {
-            Deployment::SingleProcess => true,
-            Deployment::Distributed => false,
-            // A command beside services on Postgres stores nothing, and its directory may be read-only.
-            Deployment::Command => database_url.starts_with("sqlite:"),
-        };
-        return Ok(has_directory.then(|| BlobsConfig::Directory(data_dir.join("blobs"))));
-    };
-    let Some(location) = url.strip_prefix("s3://") else {
-        let path = url.strip_prefix("file://").unwrap_or(&url);
-        if path.contains("://") {
-            return Err(ConfigError("BLOB_URL must be a directory or s3://bucket/prefix".into()));
-        }
-        return Ok(Some(BlobsConfig::Directory(path.into())));
-    };
-    let required = |key: &str| {
-        let value = source.optional(key)?;
-        value.ok_or_else(|| {
-            ConfigError(format!(
-                "BLOB_URL is an s3:// address, so {} must be set",
-                key.to_uppercase()
-            ))
-        })
-    };
-    let (bucket, prefix) = location.split_once('/').unwrap_or((location, ""));
-    Ok(Some(BlobsConfig::S3 {
-        bucket: bucket.to_owned(),
-        prefix: prefix.to_owned(),
-        endpoint: source.optional("s3_endpoint")?,
-        region: source.text("s3_region")?,
-        access_key_id: required("s3_access_key_id")?,
-        secret_access_key: required("s3_secret_access_key")?,
-    }))
 }

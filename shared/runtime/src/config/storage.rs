@@ -1,10 +1,10 @@
-//! Settings of stored data: encryption keys and retention.
+//! Settings of stored data: encryption keys, retention and attachments.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use butt_dial_messaging::KeepTimes;
+use butt_dial_messaging::{KeepTimes, media::BlobsConfig};
 
-use super::{ConfigError, MIN_SECRET_LENGTH, source::Source};
+use super::{ConfigError, Deployment, MIN_SECRET_LENGTH, source::Source};
 
 const DAY_SECONDS: f64 = 86_400.0;
 
@@ -30,4 +30,47 @@ pub(super) fn keep_times(source: &Source) -> Result<KeepTimes, ConfigError> {
         calls: days("keep_calls_days")?,
         audit: days("keep_audit_days")?,
     })
+}
+
+/// Reads where attachments are stored. `None`: they are not.
+pub(super) fn blobs(
+    source: &Source,
+    deployment: Deployment,
+    database_url: &str,
+    data_dir: &Path,
+) -> Result<Option<BlobsConfig>, ConfigError> {
+    let Some(url) = source.optional("blob_url")? else {
+        let has_directory = match deployment {
+            Deployment::SingleProcess => true,
+            Deployment::Distributed => false,
+            // A command beside services on Postgres stores nothing, and its directory may be read-only.
+            Deployment::Command => database_url.starts_with("sqlite:"),
+        };
+        return Ok(has_directory.then(|| BlobsConfig::Directory(data_dir.join("blobs"))));
+    };
+    let Some(location) = url.strip_prefix("s3://") else {
+        let path = url.strip_prefix("file://").unwrap_or(&url);
+        if path.contains("://") {
+            return Err(ConfigError("BLOB_URL must be a directory or s3://bucket/prefix".into()));
+        }
+        return Ok(Some(BlobsConfig::Directory(path.into())));
+    };
+    let required = |key: &str| {
+        let value = source.optional(key)?;
+        value.ok_or_else(|| {
+            ConfigError(format!(
+                "BLOB_URL is an s3:// address, so {} must be set",
+                key.to_uppercase()
+            ))
+        })
+    };
+    let (bucket, prefix) = location.split_once('/').unwrap_or((location, ""));
+    Ok(Some(BlobsConfig::S3 {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+        endpoint: source.optional("s3_endpoint")?,
+        region: source.text("s3_region")?,
+        access_key_id: required("s3_access_key_id")?,
+        secret_access_key: required("s3_secret_access_key")?,
+    }))
 }
