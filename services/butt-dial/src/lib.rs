@@ -6,6 +6,7 @@ pub mod bootstrap;
 pub mod cli;
 mod consents;
 mod console_key;
+mod data_lock;
 mod dead_letters;
 pub mod demo;
 mod do_not_contact;

@@ -15,13 +15,14 @@ use butt_dial_voice_relay::ROLE as VOICE_RELAY;
 use butt_dial_webhook_ingest::ROLE as WEBHOOK_INGEST;
 use tokio_util::task::TaskTracker;
 
-use crate::welcome;
+use crate::{data_lock::DataLock, welcome};
 
 /// The roles of `serve`.
 pub const ALL_ROLES: [Role; 5] = [GATEWAY, CONSOLE, WEBHOOK_INGEST, VOICE_RELAY, DISPATCHER];
 
 /// Serves all roles in one process. With simulated carriers the first run creates an organization and an agent.
 pub async fn everything(config: Config, facts: &ProcessFacts) -> Result<bool, StartError> {
+    let lock = DataLock::acquire(&config)?;
     let Some(prepared) = unless_stopped(prepare(config)).await? else {
         return Ok(true);
     };
@@ -39,6 +40,7 @@ pub async fn everything(config: Config, facts: &ProcessFacts) -> Result<bool, St
         None => welcome::later_run(&running, first),
     }
     welcome::console(&running).await?;
+    welcome::data(&lock);
     Ok(running.run_until_signal().await)
 }
 

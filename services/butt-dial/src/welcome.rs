@@ -3,6 +3,8 @@
 use butt_dial_accounts::Bootstrapped;
 use butt_dial_runtime::{platform::StartError, start::Running};
 
+use crate::data_lock::DataLock;
+
 /// Prints the agent that this run created, and how to connect to it.
 pub fn first_run(running: &Running, created: &Bootstrapped) {
     let (base, token) = (running.base_url(), &created.agent_token);
@@ -65,6 +67,14 @@ pub async fn console(running: &Running) -> Result<(), StartError> {
         ),
     }
     Ok(())
+}
+
+/// Prints where the data is. It logs the directory as well: the log of a service has no standard output.
+pub fn data(lock: &DataLock) {
+    if let Some(directory) = lock.directories().next() {
+        println!("Data: {}", directory.display());
+        tracing::info!(directory = %directory.display(), "data directory locked");
+    }
 }
 
 fn print_simulator(running: &Running, token: Option<&str>) {
