@@ -4,6 +4,7 @@
 mod access;
 mod connection;
 mod log_reader;
+mod positions;
 mod pull_session;
 mod streams;
 mod wire;
@@ -14,7 +15,7 @@ use async_nats::jetstream::{Context, ContextBuilder, publish::PublishAck, respon
 use async_trait::async_trait;
 use butt_dial_domain::{
     clock::Timestamp,
-    ports::bus::{Appended, Bus, BusError, Headers, LogPosition, LogReader, Message, StreamSpec},
+    ports::bus::{Appended, Bus, BusError, Headers, LogPosition, LogReader, Message, StreamCopies, StreamSpec},
 };
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -134,6 +135,10 @@ impl Bus for NatsBus {
         self.streams.position_before(stream, time).await
     }
 
+    async fn discard(&self, stream: &'static str, subject: &str, before: u64) -> Result<u64, BusError> {
+        self.streams.discard(stream, subject, before).await
+    }
+
     async fn check(&self) -> Result<(), BusError> {
         match self
             .connection
@@ -144,6 +149,10 @@ impl Bus for NatsBus {
             response => response.map(drop)?,
         }
         self.streams.check().await
+    }
+
+    fn stream_copies(&self) -> Vec<StreamCopies> {
+        self.streams.copies()
     }
 }
 

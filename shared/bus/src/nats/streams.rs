@@ -2,6 +2,7 @@
 //! grown, gets its streams back without a restart of this process.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,10 +15,7 @@ use async_nats::jetstream::{
     context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind},
     stream::{Config, DiscardPolicy, Info, RawMessageError, RawMessageErrorKind, RetentionPolicy, StorageType},
 };
-use butt_dial_domain::{
-    clock::Timestamp,
-    ports::bus::{BusError, StreamSpec},
-};
+use butt_dial_domain::ports::bus::{BusError, StreamCopies, StreamSpec};
 
 use super::{REQUEST_TIMEOUT, connection::Connection, wire};
 use crate::{subject::matches, validation::no_stream_for};
@@ -64,10 +62,12 @@ impl Default for StreamSettings {
 }
 
 pub(super) struct Streams {
-    connection: Connection,
-    jetstream: Context,
+    pub(super) connection: Connection,
+    pub(super) jetstream: Context,
     settings: StreamSettings,
     created: Mutex<Vec<StreamSpec>>,
+    /// As the last check found them, by stream.
+    copies: Mutex<BTreeMap<&'static str, StreamCopies>>,
     /// Held during a repair, so that a failed server gets one request and not one for each append.
     repairing: tokio::sync::Mutex<()>,
     replicas_checked: Mutex<Option<Instant>>,
@@ -82,6 +82,7 @@ impl Streams {
             jetstream,
             settings,
             created: Mutex::default(),
+            copies: Mutex::default(),
             repairing: tokio::sync::Mutex::default(),
             replicas_checked: Mutex::default(),
             refused_bytes: AtomicU64::new(0),
@@ -116,10 +117,30 @@ impl Streams {
                 let _one_at_a_time = self.repairing.lock().await;
                 self.ensure(&spec, with_replicas).await?
             };
+            self.note_copies(&spec, &info);
             self.check_accepts(&info)?;
         }
         self.refused_bytes.store(0, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn note_copies(&self, spec: &StreamSpec, info: &Info) {
+        let copies = StreamCopies {
+            stream: spec.name,
+            current: current_copies(info),
+            wanted: match self.settings.replicas {
+                Replicas::Exactly(count) => count,
+                Replicas::Auto if is_clustered(info) => AUTO_REPLICAS,
+                Replicas::Auto => 1,
+            },
+        };
+        let mut known = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(spec.name, copies);
+    }
+
+    pub(super) fn copies(&self) -> Vec<StreamCopies> {
+        let known = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        known.values().copied().collect()
     }
 
     /// Notes that a stream refused a message of this size.
@@ -171,8 +192,7 @@ impl Streams {
         };
         let kept = existing.config.num_replicas;
         // A single server of an older release accepts more copies, and can't restore such a stream at its next start.
-        let is_cluster = existing.cluster.as_ref().is_some_and(|cluster| cluster.name.is_some());
-        let may_grow = is_cluster || self.settings.replicas != Replicas::Auto;
+        let may_grow = is_clustered(&existing) || self.settings.replicas != Replicas::Auto;
         let more = self
             .wanted_replicas()
             .filter(|wanted| with_replicas && may_grow && *wanted > kept);
@@ -255,43 +275,6 @@ impl Streams {
         self.connection.with_timeout(&name, REQUEST_TIMEOUT, updated).await
     }
 
-    /// Returns the position before the first message of this time or later, by bisection: messages have ascending times.
-    pub(super) async fn position_before(&self, name: &str, time: Timestamp) -> Result<u64, BusError> {
-        let found = self.jetstream.get_stream(name);
-        let stream = self.connection.with_timeout(name, REQUEST_TIMEOUT, found).await?;
-        let stream = stream.map_err(wire::unavailable)?;
-        let state = &stream.cached_info().state;
-        let (mut first, mut end) = (state.first_sequence.max(1), state.last_sequence + 1);
-        while first < end {
-            let middle = first + (end - first) / 2;
-            let message = stream.get_raw_message(middle);
-            let is_earlier = match self.connection.with_timeout(name, REQUEST_TIMEOUT, message).await? {
-                Ok(message) => message.time.unix_timestamp() < time.timestamp(),
-                // Deleted.
-                Err(error) if is_missing(&error) => true,
-                Err(error) => return Err(wire::unavailable(error)),
-            };
-            if is_earlier {
-                first = middle + 1;
-            } else {
-                end = middle;
-            }
-        }
-        Ok(first - 1)
-    }
-
-    pub(super) async fn last_position(&self, name: &str, subject: &str) -> Result<u64, BusError> {
-        let found = self.jetstream.get_stream_no_info(name);
-        let stream = self.connection.with_timeout(name, REQUEST_TIMEOUT, found).await?;
-        let stream = stream.map_err(wire::unavailable)?;
-        let last = stream.get_last_raw_message_by_subject(subject);
-        match self.connection.with_timeout(name, REQUEST_TIMEOUT, last).await? {
-            Ok(message) => Ok(message.sequence),
-            Err(error) if is_missing(&error) => Ok(0),
-            Err(error) => Err(wire::unavailable(error)),
-        }
-    }
-
     /// Returns the stream, `None` when it does not exist.
     async fn find(&self, name: &str) -> Result<Option<Info>, BusError> {
         let found = self.jetstream.get_stream(name);
@@ -303,6 +286,19 @@ impl Streams {
             },
         }
     }
+}
+
+fn is_clustered(info: &Info) -> bool {
+    info.cluster.as_ref().is_some_and(|cluster| cluster.name.is_some())
+}
+
+/// Counts the leader and the followers that have all messages. A single server has the only copy.
+fn current_copies(info: &Info) -> usize {
+    let Some(cluster) = info.cluster.as_ref().filter(|_| is_clustered(info)) else {
+        return 1;
+    };
+    let followers = cluster.replicas.iter().filter(|peer| peer.current && !peer.offline);
+    followers.count() + usize::from(cluster.leader.is_some())
 }
 
 /// Returns whether a message does not exist.

@@ -521,6 +521,12 @@ async fn stream_with_three_copies_survives_loss_of_its_leader() {
     append_with_retry(&bus, 2).await;
     assert!(killed.elapsed() < Duration::from_secs(25), "{:?}", killed.elapsed());
     assert_eq!(read_until(&bus, 2).await, [1, 2]);
+    recover(&bus).await;
+    let copies = bus.stream_copies();
+    assert_eq!(
+        (copies[0].stream, copies[0].current, copies[0].wanted),
+        ("EVENTS", 2, 3)
+    );
 }
 
 /// Two releases run side by side; each creates the stream with its own subjects, whenever one of its processes starts.

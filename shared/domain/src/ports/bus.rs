@@ -54,6 +54,15 @@ pub struct StreamSpec {
     pub max_age: Duration,
 }
 
+/// How many servers store a durable stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamCopies {
+    pub stream: &'static str,
+    /// Copies that are up to date, including that of the leader.
+    pub current: usize,
+    pub wanted: usize,
+}
+
 /// The result of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -154,6 +163,16 @@ pub trait Bus: Send + Sync {
     /// Returns a position before every entry that was appended at this time or later, and as close to them as is known.
     async fn position_before(&self, stream: &'static str, time: Timestamp) -> Result<u64, BusError>;
 
+    /// Deletes the entries with this subject before the position. Returns how many. A backend that deletes by age only deletes none.
+    async fn discard(&self, _stream: &'static str, _subject: &str, _before: u64) -> Result<u64, BusError> {
+        Ok(0)
+    }
+
     /// Checks that the backend responds.
     async fn check(&self) -> Result<(), BusError>;
+
+    /// Returns the copies of the streams of this process, as the last check found them. Empty if the backend copies nothing.
+    fn stream_copies(&self) -> Vec<StreamCopies> {
+        Vec::new()
+    }
 }
