@@ -134,6 +134,9 @@ pub async fn check(platform: &Platform, limit: Duration) -> [(Backend, bool); 3]
     for (backend, ok) in checks {
         platform.telemetry.backends.observe(backend, ok);
     }
+    for copies in backends.bus.stream_copies() {
+        platform.telemetry.streams.observe(&copies);
+    }
     checks
 }
 

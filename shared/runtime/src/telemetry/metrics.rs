@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use butt_dial_domain::ports::bus::StreamCopies;
 use butt_dial_kv::PoolStatus;
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
@@ -134,6 +135,40 @@ impl BackendMetrics {
 
     pub fn observe(&self, backend: Backend, ok: bool) {
         self.up.with_label_values(&[backend.name()]).set(ok.into());
+    }
+}
+
+/// The copies of the durable streams, as the last probe of the bus found them.
+#[derive(Clone)]
+pub struct StreamMetrics {
+    current: IntGaugeVec,
+    wanted: IntGaugeVec,
+}
+
+impl StreamMetrics {
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name, help| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), &["stream"])?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        Ok(Self {
+            current: gauge(
+                "bd_stream_replicas",
+                "Servers that store the stream and are up to date.",
+            )?,
+            wanted: gauge(
+                "bd_stream_replicas_wanted",
+                "Servers that should store the stream, by NATS_REPLICAS.",
+            )?,
+        })
+    }
+
+    pub fn observe(&self, copies: &StreamCopies) {
+        let count = |value| i64::try_from(value).unwrap_or(i64::MAX);
+        let label = [copies.stream];
+        self.current.with_label_values(&label).set(count(copies.current));
+        self.wanted.with_label_values(&label).set(count(copies.wanted));
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Telemetry {
     pub http: HttpMetrics,
     pub process: metrics::ProcessMetrics,
     pub backends: metrics::BackendMetrics,
+    pub streams: metrics::StreamMetrics,
     pool: metrics::PoolMetrics,
     redis_pool: metrics::RedisPoolMetrics,
 }
@@ -38,6 +39,7 @@ impl Telemetry {
             http: HttpMetrics::register(&registry)?,
             process: metrics::ProcessMetrics::register(&registry)?,
             backends: metrics::BackendMetrics::register(&registry)?,
+            streams: metrics::StreamMetrics::register(&registry)?,
             pool: metrics::PoolMetrics::register(&registry)?,
             redis_pool: metrics::RedisPoolMetrics::register(&registry)?,
             registry,
