@@ -14,6 +14,21 @@ pub enum CarrierSetup {
     Real(Vec<(&'static Vendor, Credentials)>),
 }
 
+impl CarrierSetup {
+    /// Returns whether a carrier is simulated: within this process, or by another one. A carrier that is reached without TLS is a
+    /// simulator, and no vendor.
+    pub fn are_simulated(&self) -> bool {
+        match self {
+            Self::Simulated => true,
+            Self::Real(real) => real.iter().any(|(_, credentials)| is_simulator(credentials)),
+        }
+    }
+}
+
+fn is_simulator(credentials: &Credentials) -> bool {
+    credentials.endpoint.starts_with("http://")
+}
+
 /// Language models, speech synthesizers and transcribers. Without credentials they are simulated when the carriers are.
 #[derive(Clone)]
 pub struct AiVendors {

@@ -29,6 +29,9 @@ pub(super) async fn connect(config: &Config) -> Result<ConnectedCarriers, StartE
             if real.is_empty() {
                 tracing::warn!("no carrier configured; every channel is unavailable");
             }
+            if config.carriers.are_simulated() {
+                tracing::warn!("carriers are simulators at an http:// address; no message reaches a person");
+            }
             (None, http::client(), real.clone())
         }
         CarrierSetup::Simulated => {

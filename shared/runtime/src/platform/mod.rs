@@ -86,7 +86,7 @@ impl Platform {
             tasks: lifecycle.in_flight().clone(),
         };
         let product = parts.assemble()?;
-        telemetry.process.set_simulated(product.simulated_world);
+        telemetry.process.set_simulated(config.carriers.are_simulated());
         let guard = product.guard.clone();
         lifecycle.spawn_periodic(LAST_USED_FLUSH_INTERVAL, move || {
             let guard = guard.clone();
