@@ -251,11 +251,14 @@ class System:
 
     def start_program(self):
         self.simulator_port = free_port()
-        simulator = self.spawn("simulator", [self.binary, "simulator", "--port", str(self.simulator_port)])
+        settings = os.path.join(self.directory, "simulator.env")
+        simulator = self.spawn("simulator", [
+            self.binary, "simulator", "--port", str(self.simulator_port), "--settings-file", settings])
         self.simulator = f"http://127.0.0.1:{self.simulator_port}"
         wait_for("the simulator answers", lambda: http("GET", f"{self.simulator}/totals")[0] == 200)
-        wait_for("the simulator has printed its settings", lambda: "butt-dial bootstrap" in simulator.log(), 5)
-        vendors = dict(line.strip().split("=", 1) for line in simulator.log().splitlines() if line.startswith("  "))
+        wait_for("the simulator has written its settings", lambda: "butt-dial bootstrap" in simulator.log(), 5)
+        with open(settings) as file:
+            vendors = dict(line.strip().split("=", 1) for line in file)
         self.ports = {
             f"{role}-{number}": (free_port(), free_port())
             for role, count in self.role_counts.items() for number in range(1, count + 1)

@@ -1,6 +1,11 @@
 //! `simulator`: serves the simulators of the carriers in a separate process.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    io::{self, IsTerminal, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
 use butt_dial_domain::Clock;
 use butt_dial_providers::{Simulator, SimulatorState, VENDORS};
@@ -21,6 +26,10 @@ pub struct Options {
     /// URL of the server that receives the webhooks of the simulated carriers, without a trailing slash.
     #[arg(long, value_name = "URL")]
     webhook_base_url: Option<url::Url>,
+    /// File for the settings of a server that uses the simulators, with their secrets. They are printed on a terminal only, because
+    /// the output of a service is a log.
+    #[arg(long, value_name = "FILE")]
+    settings_file: Option<PathBuf>,
 }
 
 pub async fn run(options: Options) -> Result<bool, StartError> {
@@ -45,8 +54,28 @@ pub async fn run(options: Options) -> Result<bool, StartError> {
     println!("The simulators of the carriers are at {base}/. Configure a server to use them:");
     for vendor in VENDORS {
         println!("  {}={base}/{}", vendor.manifest.endpoint_env, vendor.manifest.id);
-        for (name, _) in vendor.simulated_settings {
-            println!("  {name}={}", simulator.state().setting(name));
+    }
+    let secrets = secrets(simulator.state());
+    match &options.settings_file {
+        Some(path) => {
+            write_settings(path, &base, &secrets).map_err(|error| StartError::Io {
+                resource: format!("the settings file {}", path.display()),
+                error,
+            })?;
+            println!("These settings and the secrets are in {}.", path.display());
+        }
+        None if io::stdout().is_terminal() => {
+            for (name, value) in &secrets {
+                println!("  {name}={value}");
+            }
+        }
+        None => {
+            let names: Vec<&str> = secrets.iter().map(|(name, _)| *name).collect();
+            println!(
+                "The secrets are not printed, because this output may be a log: {}. Set them in the environment of this process, or \
+                 write them to a file with --settings-file.",
+                names.join(", ")
+            );
         }
     }
     println!(
@@ -55,4 +84,25 @@ pub async fn run(options: Options) -> Result<bool, StartError> {
     Lifecycle::termination_signal().await;
     simulator.stop().await;
     Ok(true)
+}
+
+/// Returns the secrets of all simulators, by their settings.
+fn secrets(state: &SimulatorState) -> Vec<(&'static str, String)> {
+    let settings = VENDORS.iter().flat_map(|vendor| vendor.simulated_settings);
+    settings
+        .map(|(name, _)| (*name, state.setting(name).to_owned()))
+        .collect()
+}
+
+/// Writes a file that only its owner can read.
+fn write_settings(path: &Path, base: &str, secrets: &[(&str, String)]) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new();
+    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    for vendor in VENDORS {
+        writeln!(file, "{}={base}/{}", vendor.manifest.endpoint_env, vendor.manifest.id)?;
+    }
+    for (name, value) in secrets {
+        writeln!(file, "{name}={value}")?;
+    }
+    file.sync_all()
 }
