@@ -48,8 +48,8 @@ enum Command {
     /// Check that the server with these settings (PORT, HOST) is ready. Exit code 0 if it is, for health checks of containers.
     #[command(alias = "healthcheck")]
     Health(health::Options),
-    /// Check every backend and the credentials of every carrier, with a hint for each failure.
-    Doctor,
+    /// Check every backend, the credentials of every carrier, and what production needs, with a hint for each failure.
+    Doctor(doctor::Options),
     /// Create the first organization and agent if there are none, and print their ids, tokens and addresses.
     Bootstrap(bootstrap::Options),
     /// Print the set-up key of the console, with which the first owner claims it, or a link for a member who can't sign in.
@@ -151,7 +151,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::VoiceRelay => serve::one(config, butt_dial_voice_relay::ROLE, &facts).await,
         Command::Dispatcher => serve::one(config, butt_dial_dispatcher::ROLE, &facts).await,
         Command::Migrate(options) => serve::migrate(config, options).await,
-        Command::Doctor => doctor::run(config).await,
+        Command::Doctor(options) => doctor::run(config, options).await,
         Command::Bootstrap(options) => bootstrap::run(config, options).await,
         Command::ConsoleKey(options) => console_key::run(config, options).await,
         Command::Agent(command) => agent::run(config, command).await,

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, Request, State},
+    extract::{ConnectInfo, RawQuery, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Version, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -18,7 +18,12 @@ use prometheus::TextEncoder;
 use serde_json::{Value, json};
 use url::Host;
 
-use crate::{Platform, backend::Backend, http::bearer};
+use crate::{
+    Platform,
+    backend::Backend,
+    http::bearer,
+    installation_proof::{PathOfRequest, Question},
+};
 
 /// Time limit of a probe for a request. Orchestrators wait for the response for one second by default.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
@@ -47,7 +52,7 @@ pub fn router(platform: Platform, needed: &[Backend]) -> Router {
         needed: needed.into(),
     };
     Router::new()
-        .route("/health", get(liveness))
+        .route("/health", get(liveness_or_proof))
         .route("/health/ready", get(readiness))
         .route("/metrics", get(metrics))
         .with_state(state)
@@ -84,6 +89,26 @@ struct Health {
 
 async fn liveness() -> Json<Value> {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// Answers a question of `doctor`, besides the liveness: it proves that the public address leads to this installation.
+async fn liveness_or_proof(
+    State(Health { platform, .. }): State<Health>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Json<Value> {
+    let Json(mut answer) = liveness().await;
+    let question = query.as_deref().and_then(Question::parse);
+    if let Some(question) = question.filter(|question| platform.proof.asked(question)) {
+        let path = PathOfRequest::new(
+            has_proxy_header(&headers),
+            platform.proxies.trusts(peer.ip().to_canonical()),
+        );
+        answer["path"] = json!(path.as_str());
+        answer["proof"] = json!(platform.proof.answer(&question, path));
+    }
+    Json(answer)
 }
 
 async fn readiness(State(Health { platform, needed }): State<Health>) -> Response {
@@ -216,13 +241,17 @@ fn render(platform: &Platform) -> Response {
 /// Returns whether a program on this machine sent the request. A proxy on this machine has the same peer address: it shows by its
 /// headers, by the name of the public host, or by HTTP/1.0, which proxies speak by default.
 fn is_local(peer: SocketAddr, headers: &HeaderMap, version: Version) -> bool {
-    let is_of_proxy = |name: &str| {
-        PROXY_HEADERS.contains(&name) || PROXY_HEADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    };
     peer.ip().to_canonical().is_loopback()
         && version == Version::HTTP_11
         && names_this_machine(headers)
-        && !headers.keys().any(|name| is_of_proxy(name.as_str()))
+        && !has_proxy_header(headers)
+}
+
+fn has_proxy_header(headers: &HeaderMap) -> bool {
+    let is_of_proxy = |name: &str| {
+        PROXY_HEADERS.contains(&name) || PROXY_HEADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    headers.keys().any(|name| is_of_proxy(name.as_str()))
 }
 
 fn names_this_machine(headers: &HeaderMap) -> bool {

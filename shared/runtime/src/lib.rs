@@ -5,6 +5,7 @@ mod backend;
 pub mod config;
 pub mod health;
 pub mod http;
+pub mod installation_proof;
 pub mod lifecycle;
 pub mod platform;
 pub mod role;

@@ -249,6 +249,11 @@ impl Config {
         self.database_url.starts_with("postgres")
     }
 
+    /// Returns the file of the generated encryption key.
+    pub fn key_file(&self) -> PathBuf {
+        self.data_dir.join("encryption.key")
+    }
+
     /// Returns the base URL for agents: the public one when it is set.
     pub fn base_url(&self, port: u16) -> String {
         match &self.webhook_base_url {

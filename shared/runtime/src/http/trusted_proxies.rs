@@ -71,7 +71,7 @@ impl TrustedProxies {
         Ok(client)
     }
 
-    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     Config, Lifecycle, ai_vendors,
     config::CarrierSetup,
     http::TrustedProxies,
+    installation_proof::InstallationProof,
     telemetry::{Telemetry, trace},
 };
 
@@ -41,6 +42,7 @@ pub struct Platform {
     pub lifecycle: Lifecycle,
     pub telemetry: Telemetry,
     pub proxies: TrustedProxies,
+    pub proof: InstallationProof,
     pub clock: Clock,
     pub replica: ReplicaId,
     pub product: Product,
@@ -94,6 +96,7 @@ impl Platform {
         });
         Ok(Self {
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+            proof: InstallationProof::new(&backends.vault),
             session_ports: session_ports(&backends, &clock, &replica, &lifecycle),
             simulator: connected.simulator.map(Arc::new),
             config: Arc::new(config),
