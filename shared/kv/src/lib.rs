@@ -5,4 +5,4 @@ mod memory;
 mod redis;
 
 pub use memory::MemoryKv;
-pub use redis::{PoolStatus, RedisKv};
+pub use redis::{ConnectError, PoolStatus, RedisKv};

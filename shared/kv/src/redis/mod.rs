@@ -1,6 +1,8 @@
 //! The Redis backend. Every operation is one round trip and atomic on the server, and uses the clock of the server. After
 //! an error the operation may have been executed.
 
+mod connection;
+mod endpoint;
 mod pool;
 
 use std::time::Duration;
@@ -18,8 +20,25 @@ pub use self::pool::PoolStatus;
 /// The last fence of a lease is kept for this long after the lease.
 const FENCE_RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
+/// The limit of one command, including the wait for a connection.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+/// After this time without an acknowledgement the kernel closes the connection.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Commands in flight on one connection. More commands wait.
+const MAX_IN_FLIGHT: usize = 1_024;
+
 /// How long the key of a health check is kept.
 const HEALTH_TTL: Duration = Duration::from_secs(60);
+
+/// Why no connection was opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The URL is wrong, or leads to another kind of server. The text has a remedy.
+    #[error("{0}")]
+    Setting(String),
+    #[error(transparent)]
+    Unavailable(#[from] KvError),
+}
 
 pub struct RedisKv {
     pool: Pool,
@@ -40,9 +59,11 @@ struct Scripts {
 }
 
 impl RedisKv {
-    /// Opens `pool_size` connections (at least 1) to `redis://[user:password@]host:port[/database]`, or `rediss://` for
-    /// TLS. Fails within two seconds when the server does not respond.
-    pub async fn connect(url: &str, pool_size: usize) -> Result<Self, KvError> {
+    /// Opens `pool_size` connections (at least 1), to `redis://[user:password@]host:port[/database]`, to the primary that
+    /// sentinels name (`redis+sentinel://[user:password@]host:port,host:port/service[/database]`), or to each node of a cluster
+    /// (`redis+cluster://[user:password@]host:port,host:port`). `rediss` instead of `redis` is for TLS. Fails within two seconds
+    /// when the server does not respond.
+    pub async fn connect(url: &str, pool_size: usize) -> Result<Self, ConnectError> {
         Ok(Self {
             pool: Pool::connect(url, pool_size).await?,
             scripts: Scripts::new(),

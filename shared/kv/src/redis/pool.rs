@@ -3,30 +3,25 @@
 //! twice that may have been executed.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo as _, Pipeline,
-    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, ScriptInvocation, aio::MultiplexedConnection,
-    io::tcp::TcpSettings,
-};
+use ::redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation, ServerErrorKind};
 use butt_dial_domain::ports::kv::KvError;
 use deadpool::managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-/// The limit of one command, including the wait for a connection.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
+use super::{
+    COMMAND_TIMEOUT, ConnectError,
+    connection::{Connection, Connector, OpenConnection},
+    endpoint::Endpoint,
+};
+
 /// The limit of the first connections at start-up.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
-/// After this time without an acknowledgement the kernel closes the connection.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Commands in flight on one connection. More commands wait.
-const MAX_IN_FLIGHT: usize = 1_024;
+/// The pause before a command is repeated that the server has refused.
+const REPEAT_AFTER: Duration = Duration::from_millis(25);
 
 /// The state of the pool, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,37 +36,18 @@ pub struct PoolStatus {
 
 pub(super) struct Pool(managed::Pool<Manager>);
 
-struct Manager(Client);
-
-/// A multiplexed connection, and whether it was lost.
-struct PooledConnection {
-    connection: MultiplexedConnection,
-    is_lost: Arc<AtomicBool>,
-}
+struct Manager(Connector);
 
 impl managed::Manager for Manager {
-    type Type = PooledConnection;
+    type Type = OpenConnection;
     type Error = RedisError;
 
-    async fn create(&self) -> Result<PooledConnection, RedisError> {
-        let is_lost = Arc::new(AtomicBool::new(false));
-        let flag = is_lost.clone();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(COMMAND_TIMEOUT))
-            .set_response_timeout(Some(COMMAND_TIMEOUT))
-            .set_pipeline_buffer_size(MAX_IN_FLIGHT)
-            .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    flag.store(true, Ordering::Release);
-                }
-                Ok::<(), std::convert::Infallible>(())
-            });
-        let connection = self.0.get_multiplexed_async_connection_with_config(&config).await?;
-        Ok(PooledConnection { connection, is_lost })
+    async fn create(&self) -> Result<OpenConnection, RedisError> {
+        self.0.open().await
     }
 
     /// Costs no round trip: a lost connection announces itself.
-    async fn recycle(&self, pooled: &mut PooledConnection, _: &Metrics) -> RecycleResult<RedisError> {
+    async fn recycle(&self, pooled: &mut OpenConnection, _: &Metrics) -> RecycleResult<RedisError> {
         if pooled.is_lost.load(Ordering::Acquire) {
             return Err(RecycleError::message("the connection was lost"));
         }
@@ -81,19 +57,18 @@ impl managed::Manager for Manager {
 
 impl Pool {
     /// Opens `size` connections. Fails within two seconds when the server does not respond.
-    pub(super) async fn connect(url: &str, size: usize) -> Result<Self, KvError> {
-        let info = url
-            .into_connection_info()
-            .map_err(|error| KvError(format!("invalid Redis URL: {error}")))?;
-        let address = info.addr().to_string();
-        let failed = |reason: String| KvError(format!("can't connect to Redis at {address}: {reason}"));
-        let client = Client::open(with_settings(info)).map_err(|error| failed(error.to_string()))?;
+    pub(super) async fn connect(url: &str, size: usize) -> Result<Self, ConnectError> {
+        let endpoint = Endpoint::parse(url)?;
+        let address = endpoint.address();
+        let failed = |reason: String| {
+            ConnectError::Unavailable(KvError(format!("can't connect to Redis at {address}: {reason}")))
+        };
         let timeouts = Timeouts {
             wait: Some(COMMAND_TIMEOUT),
             create: Some(COMMAND_TIMEOUT),
             recycle: Some(COMMAND_TIMEOUT),
         };
-        let pool = managed::Pool::builder(Manager(client))
+        let pool = managed::Pool::builder(Manager(Connector::new(endpoint)?))
             .max_size(size.max(1))
             .timeouts(timeouts)
             .queue_mode(QueueMode::Fifo)
@@ -101,10 +76,11 @@ impl Pool {
             .build()
             .map_err(|error| failed(error.to_string()))?;
         match timeout(START_TIMEOUT, open_all(&pool)).await {
-            Ok(Ok(())) => Ok(Self(pool)),
-            Ok(Err(error)) => Err(failed(checkout_error(error))),
-            Err(_) => Err(failed("no response in time".to_owned())),
+            Ok(Ok(first)) => pool.manager().0.check_mode(first).await?,
+            Ok(Err(error)) => return Err(failed(checkout_error(error))),
+            Err(_) => return Err(failed("no response in time".to_owned())),
         }
+        Ok(Self(pool))
     }
 
     pub(super) fn status(&self) -> PoolStatus {
@@ -132,32 +108,77 @@ impl Pool {
             .await
     }
 
-    async fn run<T, F>(&self, command: impl FnOnce(MultiplexedConnection) -> F + Send) -> Result<T, KvError>
+    async fn run<T, F>(&self, command: impl Fn(Connection) -> F + Send + Sync) -> Result<T, KvError>
     where
         F: Future<Output = RedisResult<T>> + Send,
     {
+        let mut used = None;
         let exchange = async {
-            // The clone lets the pool hand the connection to the next command at once.
-            let connection = match self.0.get().await {
-                Ok(pooled) => pooled.connection.clone(),
-                Err(error) => return Err(KvError(checkout_error(error))),
-            };
-            command(connection).await.map_err(|error| KvError(error.to_string()))
+            loop {
+                let (connection, is_lost) = match self.0.get().await {
+                    // The clone lets the pool hand the connection to the next command at once.
+                    Ok(pooled) => (pooled.connection.clone(), pooled.is_lost.clone()),
+                    Err(error) => return Err(KvError(checkout_error(error))),
+                };
+                let is_lost = used.insert(is_lost);
+                match command(connection).await {
+                    Ok(value) => return Ok(value),
+                    Err(error) => self.after_failure(error, is_lost).await?,
+                }
+            }
         };
-        match timeout(COMMAND_TIMEOUT, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(KvError("no response in time".to_owned())),
+        let result = timeout(COMMAND_TIMEOUT, exchange).await;
+        result.unwrap_or_else(|_| {
+            // A server that hangs is replaced by another one.
+            if let Some(is_lost) = used.filter(|_| self.connector().has_failover()) {
+                is_lost.store(true, Ordering::Release);
+            }
+            Err(KvError("no response in time".to_owned()))
+        })
+    }
+
+    fn connector(&self) -> &Connector {
+        &self.0.manager().0
+    }
+
+    /// Returns when the command may be repeated: the server has refused it because another one is responsible now.
+    async fn after_failure(&self, error: RedisError, is_lost: &AtomicBool) -> Result<(), KvError> {
+        let connector = self.connector();
+        if !is_refused(&error) || !(connector.has_failover() || connector.is_cluster()) {
+            return Err(KvError(error.to_string()));
         }
+        if connector.has_failover() {
+            // A former primary accepts no writes.
+            is_lost.store(true, Ordering::Release);
+        }
+        sleep(REPEAT_AFTER).await;
+        Ok(())
     }
 }
 
-/// Opens every connection of the pool, because it opens a new one only while all others are checked out.
-async fn open_all(pool: &managed::Pool<Manager>) -> Result<(), PoolError<RedisError>> {
+/// Returns whether the server has not executed the command, because it is not responsible for the key, or not yet or not any
+/// more for writes.
+fn is_refused(error: &RedisError) -> bool {
+    const REFUSALS: [ServerErrorKind; 7] = [
+        ServerErrorKind::Moved,
+        ServerErrorKind::Ask,
+        ServerErrorKind::TryAgain,
+        ServerErrorKind::ClusterDown,
+        ServerErrorKind::MasterDown,
+        ServerErrorKind::BusyLoading,
+        ServerErrorKind::ReadOnly,
+    ];
+    matches!(error.kind(), ErrorKind::Server(kind) if REFUSALS.contains(&kind))
+}
+
+/// Opens every connection of the pool, because it opens a new one only while all others are checked out. Returns one of them.
+async fn open_all(pool: &managed::Pool<Manager>) -> Result<Connection, PoolError<RedisError>> {
+    let first = pool.get().await?;
     let mut opened = Vec::new();
-    while opened.len() < pool.status().max_size {
+    while opened.len() + 1 < pool.status().max_size {
         opened.push(pool.get().await?);
     }
-    Ok(())
+    Ok(first.connection.clone())
 }
 
 fn checkout_error(error: PoolError<RedisError>) -> String {
@@ -166,13 +187,4 @@ fn checkout_error(error: PoolError<RedisError>) -> String {
         PoolError::Timeout(_) => "no connection in time".to_owned(),
         other => other.to_string(),
     }
-}
-
-fn with_settings(info: ConnectionInfo) -> ConnectionInfo {
-    // RESP3 reports a lost connection at once instead of by the failure of the next command.
-    let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    let tcp = TcpSettings::default()
-        .set_nodelay(true)
-        .set_user_timeout(TCP_USER_TIMEOUT);
-    info.set_redis_settings(redis).set_tcp_settings(tcp)
 }

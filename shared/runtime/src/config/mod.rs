@@ -277,13 +277,15 @@ impl Config {
         {
             return fail("NATS_URL must begin with nats:// or tls:// (or be unset: then the bus runs in this process)");
         }
-        if self
-            .redis_url
-            .as_ref()
-            .is_some_and(|url| !url.starts_with("redis://") && !url.starts_with("rediss://"))
-        {
+        const REDIS_SCHEMES: [&str; 3] = ["redis", "redis+sentinel", "redis+cluster"];
+        let is_redis = |url: &String| {
+            let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+            REDIS_SCHEMES.contains(&scheme.replacen("rediss", "redis", 1).as_str())
+        };
+        if self.redis_url.as_ref().is_some_and(|url| !is_redis(url)) {
             return fail(
-                "REDIS_URL must begin with redis:// or rediss:// (or be unset: then its data is kept in this process)",
+                "REDIS_URL must begin with redis://, redis+sentinel:// or redis+cluster:// (with TLS: rediss), or be unset: then \
+                 its data is kept in this process",
             );
         }
         if deployment == Deployment::Distributed {

@@ -1,21 +1,22 @@
 //! Connects the backends: database, bus, key-value store and the encryption key.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, sync::Arc};
 
 use butt_dial_domain::{
     Clock, ReplicaId,
     ports::{bus::Bus, kv::Kv},
 };
-use butt_dial_kv::{MemoryKv, RedisKv};
+use butt_dial_kv::{ConnectError, MemoryKv, RedisKv};
 use butt_dial_messaging::inbound::{self, Partitions};
 use butt_dial_store::Store;
 use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
 use super::{StartError, bus, partitions};
-use crate::{Config, config::MigrateMode};
-
-const KEY_FILE: &str = "encryption.key";
+use crate::{
+    Config,
+    config::{ConfigError, MigrateMode},
+};
 
 /// The connected backends. Cheap to clone. For health checks, commands and tests: services use the handles of the product.
 #[derive(Clone)]
@@ -74,16 +75,18 @@ async fn redis(config: &Config) -> Result<Option<Arc<RedisKv>>, StartError> {
         return Ok(None);
     };
     let redis = RedisKv::connect(url, config.redis_pool_size).await;
-    Ok(Some(Arc::new(
-        redis.map_err(|error| StartError::Kv(error.to_string()))?,
-    )))
+    let redis = redis.map_err(|error| match error {
+        ConnectError::Setting(reason) => ConfigError(format!("REDIS_URL: {reason}")).into(),
+        ConnectError::Unavailable(error) => StartError::Kv(error.to_string()),
+    })?;
+    Ok(Some(Arc::new(redis)))
 }
 
 fn vault(config: &Config) -> Result<Vault, StartError> {
     let keys: Vec<&[u8]> = config.encryption_keys.iter().map(|key| key.as_bytes()).collect();
     Ok(match keys.split_first() {
         Some((newest, former)) => Vault::with_former(newest, former),
-        None => Vault::new(key_file(&config.data_dir)?.as_bytes()),
+        None => Vault::new(key_file(config)?.as_bytes()),
     })
 }
 
@@ -102,14 +105,14 @@ async fn adopt_database_key(store: &Store, vault: &Vault) -> Result<(), StartErr
 }
 
 /// Reads the generated key, or generates it into a file that only its owner can read.
-fn key_file(data_dir: &Path) -> Result<String, StartError> {
+fn key_file(config: &Config) -> Result<String, StartError> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let path = data_dir.join(KEY_FILE);
+    let path = config.key_file();
     let failed = |error| StartError::Io {
         resource: format!("the encryption key {}", path.display()),
         error,
     };
-    std::fs::create_dir_all(data_dir).map_err(failed)?;
+    std::fs::create_dir_all(&config.data_dir).map_err(failed)?;
     match std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -6,11 +6,13 @@ pub(crate) mod port;
 mod postgres;
 mod process;
 mod redis;
+mod redis_sets;
 #[cfg(feature = "s3")]
 mod s3;
 
 pub use nats::Nats;
 pub use postgres::{Postgres, fresh_postgres_database, run_sql, wait_events};
 pub use redis::Redis;
+pub use redis_sets::{RedisCluster, RedisSentinels};
 #[cfg(feature = "s3")]
 pub use s3::S3;

@@ -126,7 +126,7 @@ impl Redis {
     }
 }
 
-async fn exchange(address: &str, command: &str) -> std::io::Result<String> {
+pub(super) async fn exchange(address: &str, command: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     // After QUIT the server closes the connection, which marks the end of the response.
     stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await?;
@@ -135,12 +135,13 @@ async fn exchange(address: &str, command: &str) -> std::io::Result<String> {
     Ok(response.strip_suffix("+OK\r\n").unwrap_or(&response).to_owned())
 }
 
-async fn responds(address: &str) -> std::io::Result<bool> {
+pub(super) async fn responds(address: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"PING\r\n").await?;
     let mut response = [0; 5];
     stream.read_exact(&mut response).await?;
-    Ok(&response == b"+PONG")
+    // A server with a password answers that one is required.
+    Ok(&response == b"+PONG" || &response == b"-NOAU")
 }
 
 #[cfg(test)]

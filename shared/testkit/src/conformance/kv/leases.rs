@@ -126,13 +126,20 @@ pub async fn steals_held_lease(kv: Arc<dyn Kv>) {
 
 pub async fn writes_only_while_lease_is_held(kv: Arc<dyn Kv>) {
     let mine = acquire(&*kv, "me", LONG).await.unwrap();
-    assert!(kv.set_if_leased(&mine, "guarded", "mine", LONG).await.unwrap());
+    assert!(kv.set_if_leased(&mine, "{lease}:guarded", "mine", LONG).await.unwrap());
     let yours = kv.steal_lease("lease", "you", LONG).await.unwrap();
-    assert!(!kv.set_if_leased(&mine, "guarded", "late", LONG).await.unwrap());
-    assert_eq!(kv.get("guarded").await.unwrap().as_deref(), Some("mine"));
-    assert!(kv.set_if_leased(&yours, "guarded", "yours", SHORT).await.unwrap());
-    assert_eq!(kv.get("guarded").await.unwrap().as_deref(), Some("yours"));
-    eventually("the value expires", async || kv.get("guarded").await.unwrap().is_none()).await;
+    assert!(!kv.set_if_leased(&mine, "{lease}:guarded", "late", LONG).await.unwrap());
+    assert_eq!(kv.get("{lease}:guarded").await.unwrap().as_deref(), Some("mine"));
+    assert!(
+        kv.set_if_leased(&yours, "{lease}:guarded", "yours", SHORT)
+            .await
+            .unwrap()
+    );
+    assert_eq!(kv.get("{lease}:guarded").await.unwrap().as_deref(), Some("yours"));
+    eventually("the value expires", async || {
+        kv.get("{lease}:guarded").await.unwrap().is_none()
+    })
+    .await;
 }
 
 pub async fn restores_lost_lease_for_last_holder_only(kv: Arc<dyn Kv>) {
@@ -141,7 +148,7 @@ pub async fn restores_lost_lease_for_last_holder_only(kv: Arc<dyn Kv>) {
     kv.delete("lease").await.unwrap();
     assert!(!kv.renew(&mine, LONG).await.unwrap());
     assert!(kv.restore(&mine, LONG).await.unwrap());
-    assert!(kv.set_if_leased(&mine, "guarded", "mine", LONG).await.unwrap());
+    assert!(kv.set_if_leased(&mine, "{lease}:guarded", "mine", LONG).await.unwrap());
     assert_eq!(acquire(&*kv, "you", LONG).await, None);
 
     let yours = kv.steal_lease("lease", "you", LONG).await.unwrap();
@@ -150,7 +157,11 @@ pub async fn restores_lost_lease_for_last_holder_only(kv: Arc<dyn Kv>) {
     kv.delete("lease").await.unwrap();
     assert!(!kv.restore(&mine, LONG).await.unwrap(), "another holder had it last");
     assert!(kv.restore(&yours, LONG).await.unwrap());
-    assert!(kv.set_if_leased(&yours, "guarded", "yours", LONG).await.unwrap());
+    assert!(
+        kv.set_if_leased(&yours, "{lease}:guarded", "yours", LONG)
+            .await
+            .unwrap()
+    );
     kv.release(&yours).await.unwrap();
     let again = acquire(&*kv, "me", LONG).await.unwrap();
     assert!(again.fence > yours.fence, "fences keep growing");
