@@ -81,7 +81,7 @@ pub async fn migrate(config: Config, options: MigrateOptions) -> Result<bool, St
         ));
     }
     let tasks = TaskTracker::new();
-    let store = Store::connect(&config.database_url, 2, &tasks).await?;
+    let store = Store::connect_with(&config.database(2), &tasks).await?;
     let is_migrated = store.is_migrated().await?;
     if !is_migrated && !options.verify {
         store.migrate().await?;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use butt_dial_domain::{AgentId, Channel, ChannelId, MessageId, OrgId, clock::Timestamp};
 use serde::{Serialize, Serializer};
-use sqlx::{PgPool, types::Json};
+use sqlx::types::Json;
 
-use crate::{StoreError, column::text_column, engine::Sql, kept_connection::KeptConnection};
+use crate::{StoreError, column::text_column, engine::Sql, kept_connection::KeptConnection, postgres::PgDatabase};
 
 /// The consent of a contact on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
@@ -180,7 +180,7 @@ const FIND: Sql = Sql {
 };
 
 pub(crate) async fn find_in_postgres(
-    db: PgPool,
+    db: PgDatabase,
     queries: Arc<[ContactQuery]>,
 ) -> Result<Vec<ContactState>, StoreError> {
     let rows: Vec<ContactRow> = sqlx::query_as(FIND.postgres)

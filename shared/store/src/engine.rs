@@ -2,9 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::{checkpoints::Checkpointer, kept_connection::KeptConnection};
+use crate::{
+    checkpoints::Checkpointer,
+    kept_connection::KeptConnection,
+    postgres::{PgDatabase, PgTx},
+};
 
 /// The longest wait for a connection before the database counts as unavailable.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,7 +25,7 @@ pub(crate) struct Sql {
 
 #[derive(Clone)]
 pub(crate) enum Engine {
-    Postgres(PgPool),
+    Postgres(PgDatabase),
     /// SQLite has one writer. The write-ahead log allows reads at the same time.
     Sqlite {
         read: SqlitePool,
@@ -75,7 +79,7 @@ pub(crate) use {in_tx, on_reader, on_writer};
 
 /// A write transaction on either engine, for work of several statements.
 pub(crate) enum Tx {
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(PgTx),
     Sqlite(Transaction<'static, Sqlite>),
 }
 

@@ -6,11 +6,12 @@
 //! the planner may read all waiting events of the agent.
 
 use butt_dial_domain::{AgentId, Channel, clock::Timestamp};
-use sqlx::{PgPool, types::Json};
+use sqlx::types::Json;
 
 use crate::{
     AgentEvent, EventReason, Store, StoreError,
     engine::{Engine, Sql, on_writer, with_timeout},
+    postgres::PgDatabase,
 };
 
 /// Which waiting events are leased, and for how long.
@@ -135,7 +136,7 @@ macro_rules! bind_lease {
 /// does not see its leases, and would hand out later events of a contact first. The lock is no row lock, so that new events
 /// do not wait for a slow reader.
 async fn take_turn_on_postgres(
-    db: &PgPool,
+    db: &PgDatabase,
     agent: &AgentId,
     lease: &EventLease,
 ) -> Result<Vec<AgentEvent>, sqlx::Error> {

@@ -1,32 +1,30 @@
 //! The handle of the database: connection, migrations and pools.
 
-use std::{
-    str::FromStr,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use butt_dial_domain::OrgId;
-use sqlx::{
-    ConnectOptions, Connection, Executor, PgPool, Row, SqlitePool,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{ConnectOptions, Connection, SqlitePool};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     StoreError,
-    engine::{ACQUIRE_TIMEOUT, Engine, STATEMENT_CACHE, Sql, Tx, on_reader, with_timeout},
-    migrations, postgres_migrations,
+    engine::{Engine, Sql, Tx, on_reader, with_timeout},
+    migrations,
+    postgres::{self, Pooler},
+    postgres_migrations,
     recent_changes::RecentChanges,
     sends::batchers::Batchers,
     sqlite,
 };
 
-/// Settings of every connection to Postgres.
-/// - Postgres cancels a statement that runs longer than 5 s, so that a stuck statement does not occupy the pool.
-/// - Every statement reads a few rows by an index. Postgres caches plans: a plan made while a table is small, or before its
-///   statistics exist, would still scan the whole table after it has grown.
-/// - With sequential scans off, the cost estimate of a statement that needs one is high enough to trigger JIT compilation.
-const POSTGRES_SETTINGS: &str = "SET statement_timeout = 5000; SET enable_seqscan = off; SET jit = off";
+/// How to connect to the database.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// `sqlite:<path>` or `postgres://…`.
+    pub url: String,
+    pub max_connections: u32,
+    pub pooler: Pooler,
+}
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
@@ -44,10 +42,21 @@ impl Store {
     /// Connects to `sqlite:<path>` (created if missing, with its directory) or `postgres://…`. The tasks for group commit
     /// and the checkpoints of SQLite run in `tasks`, and end when the last clone of the store is dropped.
     pub async fn connect(url: &str, max_connections: u32, tasks: &TaskTracker) -> Result<Self, StoreError> {
+        let settings = DatabaseSettings {
+            url: url.to_owned(),
+            max_connections,
+            pooler: Pooler::None,
+        };
+        Self::connect_with(&settings, tasks).await
+    }
+
+    /// Connects like `connect`, with all settings.
+    pub async fn connect_with(settings: &DatabaseSettings, tasks: &TaskTracker) -> Result<Self, StoreError> {
+        let url = &settings.url;
         let engine = if let Some(path) = url.strip_prefix("sqlite:") {
-            sqlite::connect(path, max_connections, tasks).await?
+            sqlite::connect(path, settings.max_connections, tasks).await?
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            connect_postgres(url, max_connections).await?
+            postgres::connect(settings).await?
         } else {
             return Err(StoreError::Config(
                 "DATABASE_URL must begin with sqlite: or postgres://".into(),
@@ -79,7 +88,15 @@ impl Store {
     /// Applies the missing migrations. Safe to run from many processes at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &self.engine {
-            Engine::Postgres(pool) => postgres_migrations::run(pool, migrations::STEPS).await?,
+            // Processes take turns by a lock of their session.
+            Engine::Postgres(db) if db.pooler == Pooler::Transaction => {
+                return Err(StoreError::Config(
+                    "migrations are not possible through a pooler that shares sessions: run `butt-dial migrate` with DATABASE_URL \
+                     of Postgres itself and DATABASE_POOLER=none"
+                        .into(),
+                ));
+            }
+            Engine::Postgres(db) => postgres_migrations::run(&db.pool, migrations::STEPS).await?,
             Engine::Sqlite { write, .. } => {
                 // A change of a table fails on a connection with triggers that use columns of later migrations.
                 let mut connection = write.connect_options().connect().await?;
@@ -129,7 +146,7 @@ impl Store {
     /// Returns the number of connections that this process may open.
     pub fn connection_limit(&self) -> u32 {
         match &self.engine {
-            Engine::Postgres(db) => db.options().get_max_connections(),
+            Engine::Postgres(db) => db.pool.options().get_max_connections(),
             Engine::Sqlite { read, .. } => read.options().get_max_connections(),
         }
     }
@@ -137,7 +154,7 @@ impl Store {
     /// Returns the number of open and of idle connections, for the metrics.
     pub fn pool_size(&self) -> (u32, usize) {
         match &self.engine {
-            Engine::Postgres(db) => (db.size(), db.num_idle()),
+            Engine::Postgres(db) => (db.pool.size(), db.pool.num_idle()),
             Engine::Sqlite { read, .. } => (read.size(), read.num_idle()),
         }
     }
@@ -152,7 +169,7 @@ impl Store {
 
     pub(crate) async fn begin(&self) -> Result<Tx, sqlx::Error> {
         Ok(match &self.engine {
-            Engine::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Engine::Postgres(db) => Tx::Postgres(db.begin().await?),
             Engine::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
         })
     }
@@ -168,7 +185,7 @@ impl Store {
     /// Waits for running statements and closes the connections.
     pub async fn close(&self) {
         match &self.engine {
-            Engine::Postgres(pool) => pool.close().await,
+            Engine::Postgres(db) => db.pool.close().await,
             Engine::Sqlite {
                 read,
                 contacts,
@@ -182,48 +199,4 @@ impl Store {
             }
         }
     }
-}
-
-async fn connect_postgres(url: &str, max_connections: u32) -> Result<Engine, StoreError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|_| StoreError::Config("DATABASE_URL is not a valid postgres:// address".into()))?
-        .application_name("butt-dial")
-        .statement_cache_capacity(STATEMENT_CACHE)
-        .disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A test before every use would double the round trips of a send. A broken connection causes an error anyway.
-        .test_before_acquire(false)
-        // Not as options of the connection: pgbouncer refuses them.
-        .after_connect(|connection, _| Box::pin(async { connection.execute(POSTGRES_SETTINGS).await.map(drop) }))
-        .connect_with(options.clone())
-        .await?;
-    reject_shared_sessions(&pool, &options).await?;
-    Ok(Engine::Postgres(pool))
-}
-
-/// Fails behind a pooler that gives every transaction another session (pgbouncer with `pool_mode=transaction`): prepared
-/// statements, settings and locks of a session would be those of other clients. Two connections that are open at the same time
-/// have different sessions otherwise.
-async fn reject_shared_sessions(pool: &PgPool, options: &PgConnectOptions) -> Result<(), StoreError> {
-    const SESSION: &str = "SELECT pg_backend_pid()";
-    let mut first = pool.acquire().await?;
-    let Ok(second) = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await else {
-        // A full pooler. It does not share sessions, otherwise it would not wait for one.
-        return Ok(());
-    };
-    let mut second = second?;
-    // Simple queries: a prepared statement is what such a pooler breaks.
-    let one = first.fetch_one(SESSION).await?.try_get::<i32, _>(0)?;
-    let other = second.fetch_one(SESSION).await?.try_get::<i32, _>(0)?;
-    second.close().await?;
-    if one == other {
-        return Err(StoreError::Config(
-            "DATABASE_URL leads to a pooler that shares sessions between clients (pgbouncer with pool_mode=transaction or \
-             statement), which is not supported. Set pool_mode=session in pgbouncer, or connect to Postgres directly"
-                .into(),
-        ));
-    }
-    Ok(())
 }

@@ -30,6 +30,7 @@ use butt_dial_messaging::{
     inbound::{MAX_PARTITIONS, Partitions},
     media::BlobsConfig,
 };
+use butt_dial_store::{DatabaseSettings, Pooler};
 use chrono::TimeDelta;
 use ipnet::IpNet;
 use url::Url;
@@ -75,6 +76,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub database_url: String,
     pub database_max_connections: u32,
+    pub database_pooler: Pooler,
     pub migrate: MigrateMode,
     pub nats_url: Option<String>,
     pub nats_access: NatsAccess,
@@ -202,6 +204,7 @@ impl Config {
             database_url,
             data_dir,
             database_max_connections: source.number("database_max_connections", 1, 200)?,
+            database_pooler: source.choice("database_pooler")?,
             migrate: source.choice("migrate")?,
             streams: nats::streams(&source)?,
             nats_access: nats::access(&source)?,
@@ -247,6 +250,15 @@ impl Config {
     /// Returns whether the database is Postgres.
     pub fn is_postgres(&self) -> bool {
         self.database_url.starts_with("postgres")
+    }
+
+    /// Returns how to connect to the database.
+    pub fn database(&self, max_connections: u32) -> DatabaseSettings {
+        DatabaseSettings {
+            url: self.database_url.clone(),
+            max_connections,
+            pooler: self.database_pooler,
+        }
     }
 
     /// Returns the file of the generated encryption key.

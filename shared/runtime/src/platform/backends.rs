@@ -36,7 +36,7 @@ impl Backends {
         // Not the lifecycle's tracker: the writers end with the last handle of the store, which the platform holds, so
         // shutdown would wait forever. Callers that wait for a write are tracked as in-flight work.
         let writers = TaskTracker::new();
-        let store = Store::connect(&config.database_url, config.database_max_connections, &writers).await?;
+        let store = Store::connect_with(&config.database(config.database_max_connections), &writers).await?;
         migrate(config, &store).await?;
         let vault = vault(config)?;
         adopt_database_key(&store, &vault).await?;

@@ -33,7 +33,7 @@ pub async fn raise(config: &Config) -> Result<(u16, u16), StartError> {
     if config.nats_url.is_none() {
         return Err(refused("NATS_URL is not set: an embedded bus has no partitions"));
     }
-    let store = Store::connect(&config.database_url, 2, &TaskTracker::new()).await?;
+    let store = Store::connect_with(&config.database(2), &TaskTracker::new()).await?;
     let raised = raise_in(config, &store).await;
     store.close().await;
     raised

@@ -2,14 +2,14 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use sqlx::{PgPool, types::Json};
+use sqlx::types::Json;
 
 use super::{
     AcceptedSend, Decision, SettledSend, decisions, ensure_distinct,
     rows::{AcceptRow, SettleRow},
     split,
 };
-use crate::StoreError;
+use crate::{StoreError, postgres::PgDatabase};
 
 // Rows are sorted by their keys everywhere, so that all replicas lock them in the same order.
 // Items without consent or budget are left out, so that they cost the others no extra round trip. `alone` compares each item with what is
@@ -130,7 +130,7 @@ const SETTLE: &str = "WITH item AS (
 SELECT id FROM settled";
 
 /// Accepts a batch.
-pub(crate) async fn accept(db: PgPool, items: Arc<[Arc<AcceptedSend>]>) -> Result<Vec<Decision>, StoreError> {
+pub(crate) async fn accept(db: PgDatabase, items: Arc<[Arc<AcceptedSend>]>) -> Result<Vec<Decision>, StoreError> {
     ensure_distinct(items.iter().map(|send| &send.id))?;
     let rows = Json(items.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
     let decided: Vec<(String, Option<String>)> = sqlx::query_as(ACCEPT).bind(&rows).fetch_all(&db).await?;
@@ -144,7 +144,7 @@ pub(crate) async fn accept(db: PgPool, items: Arc<[Arc<AcceptedSend>]>) -> Resul
 }
 
 /// Settles a batch. Returns per item whether it was not settled before.
-pub(crate) async fn settle(db: PgPool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
+pub(crate) async fn settle(db: PgDatabase, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
     let settled = settle_in(&db, &items).await?;
     Ok(items.iter().map(|item| settled.contains(item.id.as_str())).collect())
 }

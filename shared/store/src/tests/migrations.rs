@@ -15,7 +15,7 @@ const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity
 /// Returns the pool of Postgres. SQLite has neither concurrent steps nor time-outs of locks.
 fn pool(db: &Database) -> Option<&PgPool> {
     match &db.engine {
-        Engine::Postgres(pool) => Some(pool),
+        Engine::Postgres(db) => Some(&db.pool),
         Engine::Sqlite { .. } => None,
     }
 }

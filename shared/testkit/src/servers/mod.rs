@@ -2,6 +2,7 @@
 //! Not shared between tests, except the Postgres of `TEST_POSTGRES_URL`.
 
 mod nats;
+mod pgbouncer;
 pub(crate) mod port;
 mod postgres;
 mod process;
@@ -11,6 +12,7 @@ mod redis_sets;
 mod s3;
 
 pub use nats::Nats;
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, fresh_postgres_database, run_sql, wait_events};
 pub use redis::Redis;
 pub use redis_sets::{RedisCluster, RedisSentinels};

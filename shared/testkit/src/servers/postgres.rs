@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
 };
 
@@ -22,20 +22,26 @@ pub struct Postgres {
     process: Process,
     port: Port,
     fsync: bool,
+    has_tls: bool,
 }
 
 impl Postgres {
     /// Starts a server without fsync: it loses no data when the process is killed, only when the machine fails.
     pub async fn start() -> Self {
-        Self::initialize(false).await
+        Self::initialize(false, false).await
+    }
+
+    /// Starts a server with TLS, with a certificate for `localhost` of a new authority.
+    pub async fn start_encrypted() -> Self {
+        Self::initialize(false, true).await
     }
 
     /// Starts a server with fsync, for tests that measure the cost of a commit.
     pub async fn start_with_fsync() -> Self {
-        Self::initialize(true).await
+        Self::initialize(true, false).await
     }
 
-    async fn initialize(fsync: bool) -> Self {
+    async fn initialize(fsync: bool, has_tls: bool) -> Self {
         let process = Process::new("postgres", "QUIT", account());
         let mut initdb = process.command(program("initdb"));
         initdb.arg("-D").arg(process.directory().join("data")).args([
@@ -58,7 +64,11 @@ impl Postgres {
             process,
             port: Port::reserve(),
             fsync,
+            has_tls,
         };
+        if has_tls {
+            server.write_certificate();
+        }
         server.start_again().await;
         server
     }
@@ -66,6 +76,33 @@ impl Postgres {
     /// Returns the URL of the maintenance database. Tests use a separate one from `database`.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port.number())
+    }
+
+    /// Returns the path of the certificate of the authority, as PEM. Clients have to trust it explicitly.
+    pub fn authority(&self) -> PathBuf {
+        self.process.directory().join("authority.pem")
+    }
+
+    fn write_certificate(&self) {
+        let authority_key = rcgen::KeyPair::generate().expect("a key");
+        let mut parameters = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = parameters.self_signed(&authority_key).expect("an authority");
+        let issuer = rcgen::Issuer::new(parameters, authority_key);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let parameters = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
+        let certificate = parameters.signed_by(&key, &issuer).expect("a certificate");
+        fs::write(self.authority(), authority.pem()).expect("the authority's file");
+        let data = self.process.directory().join("data");
+        for (name, text) in [("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
+            let path = data.join(name);
+            fs::write(&path, text).expect("a file of the certificate");
+            // Postgres refuses a key that others can read, or that another user owns.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
+            if let Some(Account { uid, gid }) = account() {
+                chown(&path, Some(uid), Some(gid)).expect("chown");
+            }
+        }
     }
 
     /// Creates an empty database with a unique name and returns its URL.
@@ -80,6 +117,9 @@ impl Postgres {
         command.arg("-k").arg(self.process.directory());
         command.args(["-p", &self.port.number().to_string()]);
         command.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]);
+        if self.has_tls {
+            command.args(["-c", "ssl=on"]);
+        }
         command.args(["-c", if self.fsync { "fsync=on" } else { "fsync=off" }]);
         self.process.spawn(command);
         let url = self.url();
@@ -154,7 +194,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// Returns the account for the server. `None` when this process is not root and can run the server directly.
-fn account() -> Option<Account> {
+pub(super) fn account() -> Option<Account> {
     let root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
     root.then(|| find_account(Path::new("/etc/passwd"), "postgres").expect("a user postgres"))
 }

@@ -1,0 +1,179 @@
+//! Postgres, directly or behind a pooler that gives every transaction another session. Such a pooler breaks what lasts longer than a
+//! transaction: named statements, and settings and locks of a session. So each statement runs in a transaction, as a statement
+//! without a name. Without a pooler nothing is added to a statement.
+
+mod connect;
+
+use std::ops::{Deref, DerefMut};
+
+use futures::{
+    FutureExt, StreamExt, TryStreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use sqlx::{
+    Database, Either, Error, Execute, Executor, PgPool, Postgres, SqlStr, Transaction,
+    error::BoxDynError,
+    postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
+};
+
+pub(crate) use connect::connect;
+
+/// The kind of pooler between the program and Postgres.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum Pooler {
+    /// None, or one that gives every connection its own session.
+    #[default]
+    None,
+    /// A pooler that gives every transaction another session.
+    Transaction,
+}
+
+/// The pool of connections. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct PgDatabase {
+    pub pool: PgPool,
+    pub pooler: Pooler,
+}
+
+/// A transaction. `&mut *tx` runs statements in it.
+#[derive(Debug)]
+pub(crate) struct PgTx(PgSession);
+
+/// The connection of a transaction.
+#[derive(Debug)]
+pub(crate) struct PgSession {
+    tx: Transaction<'static, Postgres>,
+    pooler: Pooler,
+}
+
+/// A query that the session does not keep as a named statement.
+struct Unnamed<E>(E);
+
+impl PgDatabase {
+    pub async fn begin(&self) -> Result<PgTx, Error> {
+        Ok(PgTx(PgSession {
+            tx: self.pool.begin().await?,
+            pooler: self.pooler,
+        }))
+    }
+}
+
+impl PgTx {
+    pub async fn commit(self) -> Result<(), Error> {
+        self.0.tx.commit().await
+    }
+}
+
+impl Deref for PgTx {
+    type Target = PgSession;
+
+    fn deref(&self) -> &PgSession {
+        &self.0
+    }
+}
+
+impl DerefMut for PgTx {
+    fn deref_mut(&mut self) -> &mut PgSession {
+        &mut self.0
+    }
+}
+
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {
+    fn sql(self) -> SqlStr {
+        self.0.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<<Postgres as Database>::Arguments>, BoxDynError> {
+        self.0.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        false
+    }
+}
+
+type Step = Either<PgQueryResult, PgRow>;
+
+impl<'c> Executor<'c> for &'c mut PgSession {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        match self.pooler {
+            Pooler::None => self.tx.fetch_many(query),
+            Pooler::Transaction => self.tx.fetch_many(Unnamed(query)),
+        }
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        match self.pooler {
+            Pooler::None => self.tx.fetch_optional(query),
+            Pooler::Transaction => self.tx.fetch_optional(Unnamed(query)),
+        }
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>
+    where
+        'c: 'e,
+    {
+        self.tx.prepare_with(sql, parameters)
+    }
+}
+
+impl<'p> Executor<'p> for &'p PgDatabase {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.pooler == Pooler::None {
+            return self.pool.fetch_many(query);
+        }
+        let steps = async move {
+            let mut tx = self.pool.begin().await?;
+            let steps: Vec<Step> = tx.fetch_many(Unnamed(query)).try_collect().await?;
+            tx.commit().await?;
+            Ok::<_, Error>(stream::iter(steps.into_iter().map(Ok)))
+        };
+        stream::once(steps).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.pooler == Pooler::None {
+            return self.pool.fetch_optional(query);
+        }
+        async move {
+            let mut tx = self.pool.begin().await?;
+            let row = tx.fetch_optional(Unnamed(query)).await?;
+            tx.commit().await?;
+            Ok(row)
+        }
+        .boxed()
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>
+    where
+        'p: 'e,
+    {
+        (&self.pool).prepare_with(sql, parameters)
+    }
+}
