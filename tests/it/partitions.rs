@@ -3,12 +3,18 @@
 
 use std::time::{Duration, Instant};
 
+use butt_dial_domain::{Clock, ports::bus::Headers, subjects};
+use butt_dial_messaging::inbound::{Partitions, STREAM, discard_read};
+use butt_dial_store::Store;
+use chrono::TimeDelta;
 use futures::future::join_all;
 use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio_util::task::TaskTracker;
 
 use crate::support::{
-    Account, Agent, CallbackHost, LoadGenerator, ProcessCluster, ReceivedMessage, RequestExt as _, SentMessage,
-    Service, TestContext, bodies, eventually, expect_exactly_once_in_order, poll_messages, received_all, run_program,
+    Account, Agent, CallbackHost, Cluster, LoadGenerator, ProcessCluster, ReceivedMessage, RequestExt as _,
+    SentMessage, Service, TestContext, Webhook, bodies, eventually, expect_exactly_once_in_order, poll_messages,
+    received_all, run_program,
 };
 
 const ANN: &str = "+14155550123";
@@ -328,4 +334,60 @@ async fn reports_unread_entries_of_each_partition_servers() {
     locked.rollback().await.unwrap();
     agent.poll_until("4").await;
     eventually("none is unread", async || (unread().await == 0).then_some(())).await;
+}
+
+/// Returns the ids of the entries of all partitions.
+async fn entries(cluster: &Cluster) -> Vec<String> {
+    let mut reader = cluster.bus().read_log(STREAM.name, "comms.inbound.*", 0).await.unwrap();
+    let mut ids = Vec::new();
+    loop {
+        let found = reader.next(100, Duration::from_millis(200)).await.unwrap();
+        if found.is_empty() {
+            return ids;
+        }
+        ids.extend(found.into_iter().map(|entry| entry.id));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn discards_applied_entries_and_no_unread_one_servers() {
+    let cluster = Cluster::servers(&[("INBOUND_PARTITIONS", "2"), ("NATS_KEEP_READ_HOURS", "1")]).await;
+    let agent = cluster.rest().await;
+    let text = async |body: &str| {
+        let webhook = Webhook::text(&cluster, "/webhooks/twilio/sms", ANN, &cluster.account.phone, body);
+        assert_eq!(webhook.post(&cluster).await.status, 200);
+        agent.poll_until(body).await;
+    };
+    for body in ["one", "two", "three"] {
+        text(body).await;
+    }
+    // No dispatcher reads this partition.
+    let unread = subjects::inbound_partition(7);
+    for id in ["unread-1", "unread-2"] {
+        cluster
+            .bus()
+            .append(&unread, id, Headers::new(), "x".into())
+            .await
+            .unwrap();
+    }
+    assert_eq!(entries(&cluster).await.len(), 5);
+    let store = Store::connect(&cluster.database_url(), 2, &TaskTracker::new())
+        .await
+        .unwrap();
+    // Its position is before its entries.
+    let (all, now) = (Partitions::new(8), Clock::System.now());
+    assert!(store.raise_partitions(2, 8, &all.names(), now).await.unwrap());
+    let discard = async |hours: i64| {
+        let before = Clock::System.now() + TimeDelta::hours(hours);
+        discard_read(&**cluster.bus(), &store, all, before).await.unwrap()
+    };
+    assert_eq!(discard(-1).await, 0, "they are too young");
+    assert_eq!(discard(1).await, 2);
+    let left = entries(&cluster).await;
+    assert_eq!(left.len(), 3, "the last applied entry and the unread ones: {left:?}");
+    assert!(left.ends_with(&["unread-1".into(), "unread-2".into()]), "{left:?}");
+    text("four").await;
+    assert_eq!(discard(1).await, 1);
+    text("five").await;
+    cluster.shut_down().await;
 }

@@ -112,6 +112,9 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("stale calls", MINUTE, |product| async move {
         reconcile::sweep(&product.calls).await
     });
+    sweeps.spawn("applied entries", TEN_MINUTES, |product| async move {
+        product.inbound.discard_read().await
+    });
     sweeps.spawn("backlogs", FIFTEEN_SECONDS, |product| async move {
         product.backlogs.measure().await
     });

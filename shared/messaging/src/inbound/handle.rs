@@ -10,6 +10,7 @@ use butt_dial_domain::{
 };
 use butt_dial_store::Store;
 use butt_dial_vault::Vault;
+use chrono::TimeDelta;
 use tokio_util::task::TaskTracker;
 
 use super::Partitions;
@@ -21,6 +22,8 @@ pub struct Inbound {
     pub(super) kv: Arc<dyn Kv>,
     pub(super) bus: Arc<dyn Bus>,
     pub(super) partitions: Partitions,
+    /// How long applied entries stay in the stream. `None`: until their age limit.
+    pub(super) keep_read: Option<TimeDelta>,
     pub(super) billing: Billing,
     pub(super) carriers: Carriers,
     pub(super) vault: Vault,
@@ -42,6 +45,7 @@ impl Inbound {
         kv: Arc<dyn Kv>,
         bus: Arc<dyn Bus>,
         #[builder(default = Partitions::ONE)] partitions: Partitions,
+        keep_read: Option<TimeDelta>,
         billing: Billing,
         carriers: Carriers,
         vault: Vault,
@@ -59,6 +63,7 @@ impl Inbound {
             kv,
             bus,
             partitions,
+            keep_read,
             billing,
             carriers,
             vault,

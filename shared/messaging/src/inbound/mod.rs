@@ -15,6 +15,7 @@ mod authorize;
 mod calls;
 mod consumer;
 mod dead_letter;
+mod discard;
 pub mod envelope;
 mod handle;
 pub(crate) mod keyword;
@@ -34,6 +35,7 @@ mod verify;
 mod webhook;
 
 pub use dead_letter::{DeadLetterView, EventView};
+pub use discard::discard_read;
 pub use handle::Inbound;
 pub use partitions::{MAX_PARTITIONS, Partition, Partitions};
 pub use receipts::status_label;

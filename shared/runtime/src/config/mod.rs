@@ -81,6 +81,8 @@ pub struct Config {
     pub nats_url: Option<String>,
     pub nats_access: NatsAccess,
     pub streams: StreamSettings,
+    /// How long entries of the inbound stream stay after they were applied. `None`: a week.
+    pub keep_read_entries: Option<TimeDelta>,
     /// Does not apply to an embedded bus.
     pub inbound_partitions: Partitions,
     pub redis_url: Option<String>,
@@ -208,6 +210,7 @@ impl Config {
             migrate: source.choice("migrate")?,
             streams: nats::streams(&source)?,
             nats_access: nats::access(&source)?,
+            keep_read_entries: nats::keep_read_entries(&source)?,
             inbound_partitions: Partitions::new(source.number("inbound_partitions", 1, MAX_PARTITIONS)?),
             nats_url: source.optional("nats_url")?.filter(|url| url != "embedded:"),
             redis_url: source.optional("redis_url")?.filter(|url| url != "memory:"),

@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use butt_dial_bus::{NatsAccess, NatsIdentity, Replicas, StreamSettings};
 
+use chrono::TimeDelta;
+
 use super::{ConfigError, source::Source};
+
+/// The age limit of the stream.
+const WEEK_HOURS: i64 = 168;
 
 /// Reads the identity of the client and the certificates.
 pub fn access(source: &Source) -> Result<NatsAccess, ConfigError> {
@@ -59,4 +64,10 @@ pub fn streams(source: &Source) -> Result<StreamSettings, ConfigError> {
         None => None,
     };
     Ok(StreamSettings { replicas, max_bytes })
+}
+
+/// Reads how long applied entries of the inbound stream stay. `None`: until the age limit of the stream.
+pub fn keep_read_entries(source: &Source) -> Result<Option<TimeDelta>, ConfigError> {
+    let hours: i64 = source.number("nats_keep_read_hours", 1, WEEK_HOURS)?;
+    Ok((hours < WEEK_HOURS).then(|| TimeDelta::hours(hours)))
 }

@@ -323,6 +323,7 @@ impl Parts<'_> {
             .kv(self.backends.kv.clone())
             .bus(self.backends.bus.clone())
             .partitions(self.backends.partitions)
+            .maybe_keep_read(self.config.keep_read_entries)
             .billing(billing.clone())
             .carriers(self.carriers.clone())
             .vault(self.backends.vault.clone())
