@@ -1,6 +1,7 @@
 //! The dispatcher: applies inbound webhook events, delivers events to agents, and runs the periodic sweeps (scheduled sends,
 //! reconcilers, retention). Any number of replicas may run: work is claimed first, and taken over when a replica dies.
 
+mod governance;
 mod sweeps;
 
 use axum::Router;
@@ -21,5 +22,6 @@ async fn build(platform: Platform) -> Result<Router, StartError> {
     let (inbound, drain) = (product.inbound.clone(), lifecycle.draining().clone());
     lifecycle.spawn(async move { inbound.consume(&drain).await });
     sweeps::start(product, lifecycle);
+    governance::start(&platform);
     Ok(Router::new())
 }

@@ -58,6 +58,19 @@ impl Anomalies {
         }
     }
 
+    /// Counts the open anomalies of all organizations, by detector. Detectors without one are in the list, too.
+    pub async fn count_open(&self) -> Result<Vec<(Detector, i64)>, Failure> {
+        let counted = self.store.count_open_anomalies().await?;
+        let count = |detector: Detector| {
+            let found = counted.iter().find(|(name, _)| name == detector.name());
+            found.map_or(0, |(_, count)| *count)
+        };
+        Ok(Detector::ALL
+            .iter()
+            .map(|detector| (*detector, count(*detector)))
+            .collect())
+    }
+
     async fn note(&self, found: &Findings, now: Timestamp) -> Result<(), Failure> {
         if found.0.len() > MAX_FOUND {
             tracing::warn!(found = found.0.len(), "more anomalies than are stored");

@@ -7,6 +7,7 @@ pub mod canonical;
 pub mod entry;
 mod export;
 pub mod hash;
+mod lag;
 pub mod note;
 mod sealer;
 mod service;

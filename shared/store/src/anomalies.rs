@@ -167,6 +167,13 @@ impl Store {
             .await)?)
     }
 
+    /// Counts the anomalies that have neither ended nor been dismissed, of all organizations, by detector.
+    pub async fn count_open_anomalies(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        const SQL: &str = "SELECT detector, COUNT(*) FROM anomalies WHERE ended_at IS NULL AND dismissed_at IS NULL
+            GROUP BY detector ORDER BY detector";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL).fetch_all(db).await)?)
+    }
+
     /// Lists anomalies, newest first.
     pub async fn list_anomalies(&self, filter: &AnomalyFilter<'_>, limit: u32) -> Result<Vec<Anomaly>, StoreError> {
         let sql = self.sql(match filter.org {

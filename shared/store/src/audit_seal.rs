@@ -210,6 +210,13 @@ impl Store {
         const SQL: &str = "SELECT at FROM audit WHERE seq IS NULL ORDER BY at, id LIMIT 1";
         Ok(on_reader!(self, |db| sqlx::query_scalar(SQL).fetch_optional(db).await)?)
     }
+
+    /// Returns when the oldest settled send without a place was settled, over all logs. Its message is the oldest, not its outcome.
+    pub async fn find_oldest_unsealed_send(&self) -> Result<Option<Timestamp>, StoreError> {
+        const SQL: &str = "SELECT updated_at FROM messages
+            WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed') ORDER BY id LIMIT 1";
+        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL).fetch_optional(db).await)?)
+    }
 }
 
 async fn move_heads(tx: &mut Tx, batches: &[SealedBatch]) -> Result<bool, StoreError> {

@@ -1,6 +1,7 @@
 //! Telemetry of the process: logs, traces over OTLP, metrics for Prometheus.
 //! None of them may contain a body, a token or a full address. Metric labels have few and bounded values.
 
+mod governance;
 pub mod log;
 mod metrics;
 pub mod trace;
@@ -27,6 +28,7 @@ pub struct Telemetry {
     pub process: metrics::ProcessMetrics,
     pub backends: metrics::BackendMetrics,
     pub streams: metrics::StreamMetrics,
+    pub governance: governance::GovernanceMetrics,
     pool: metrics::PoolMetrics,
     redis_pool: metrics::RedisPoolMetrics,
 }
@@ -40,6 +42,7 @@ impl Telemetry {
             process: metrics::ProcessMetrics::register(&registry)?,
             backends: metrics::BackendMetrics::register(&registry)?,
             streams: metrics::StreamMetrics::register(&registry)?,
+            governance: governance::GovernanceMetrics::register(&registry)?,
             pool: metrics::PoolMetrics::register(&registry)?,
             redis_pool: metrics::RedisPoolMetrics::register(&registry)?,
             registry,

@@ -77,6 +77,8 @@ both_engines! {
         assert_eq!((first.first_at, first.last_at), (morning(), morning() + seconds(60)));
         assert_eq!((first.org(), first.agent()), (Some(ours.org_id.clone()), Some(ours.id.clone())));
         assert_eq!(list(None, true).await.len(), 3);
+        let counted = db.count_open_anomalies().await.unwrap();
+        assert_eq!(counted, [(first.detector.clone(), 3)]);
         assert_eq!(db.list_open_anomalies(2).await.unwrap().len(), 2);
 
         db.note_anomaly_alert(&first.id, morning() + seconds(1)).await.unwrap();
@@ -88,6 +90,7 @@ both_engines! {
         assert!(db.end_anomaly(&first.id, morning() + seconds(61), late).await.unwrap());
         assert!(!db.end_anomaly(&first.id, late, late).await.unwrap(), "it has ended");
         assert_eq!(list(Some(&ours.org_id), true).await, []);
+        assert_eq!(db.count_open_anomalies().await.unwrap()[0].1, 2);
         let ended = list(Some(&ours.org_id), false).await.remove(0);
         assert_eq!(ended.ended_at, Some(late));
         db.note_anomaly(&found, late).await.unwrap();

@@ -77,6 +77,7 @@ both_engines! {
         expected.sort();
         assert_eq!(logs, expected);
         assert_eq!(db.find_oldest_unsealed().await.unwrap(), Some(morning()));
+        assert!(db.find_oldest_unsealed_send().await.unwrap().is_some());
         let changes = db.list_unsealed_changes(&[org.as_str(), INSTALLATION_LOG], 9).await.unwrap();
         assert_eq!(changes.iter().map(|row| row.id.clone()).collect::<Vec<_>>(), [change.clone(), other.clone()]);
         let sends = db.list_unsealed_sends(&[org.as_str(), INSTALLATION_LOG], 9).await.unwrap();
@@ -95,6 +96,7 @@ both_engines! {
         assert!(!db.append_leaves(&batches).await.unwrap(), "the logs end elsewhere now");
         assert_eq!(db.list_unsealed_logs(9).await.unwrap(), Vec::<String>::new());
         assert_eq!(db.find_oldest_unsealed().await.unwrap(), None);
+        assert_eq!(db.find_oldest_unsealed_send().await.unwrap(), None);
 
         let head = db.find_log_head(org.as_str()).await.unwrap().unwrap();
         assert_eq!((head.size, head.chain), (2, vec![101; 32]));

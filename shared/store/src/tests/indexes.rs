@@ -236,6 +236,8 @@ async fn look_for_anomalies(store: &Store, agent: &Agent, now: Timestamp) {
     store.count_token_changes(future).await.unwrap();
     store.count_refused_premium(future).await.unwrap();
     store.list_open_anomalies(9).await.unwrap();
+    store.count_open_anomalies().await.unwrap();
+    store.find_oldest_unsealed_send().await.unwrap();
     store.list_current_campaigns(now, 9).await.unwrap();
     let orgs = std::slice::from_ref(&agent.org_id);
     store.list_baselines(orgs, 7).await.unwrap();
