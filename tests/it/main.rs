@@ -60,6 +60,8 @@ mod operation;
 mod outages;
 mod outbound_calls;
 mod partitions;
+mod postgres_access;
+mod production_checks;
 mod provisioning;
 mod receipts;
 mod relay_failover;

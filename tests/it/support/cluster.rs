@@ -80,6 +80,12 @@ pub async fn start_simulator() -> Simulator {
     simulator
 }
 
+/// Returns the settings with another value of one of them.
+pub fn with_setting(settings: &[(String, String)], name: &str, value: &str) -> Vec<(String, String)> {
+    let others = settings.iter().filter(|(known, _)| known != name).cloned();
+    others.chain([(name.to_owned(), value.to_owned())]).collect()
+}
+
 pub fn to_settings(settings: &[(&str, &str)]) -> Vec<(String, String)> {
     settings
         .iter()

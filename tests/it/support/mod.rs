@@ -39,7 +39,7 @@ pub use carrier_socket::{
     RungCall, Socket, expect_close, next_frame_of, next_speech, open_conversation, open_socket, report_hang_up,
     ring_by_hand, send_frame, setup_frame, start_conversation,
 };
-pub use cluster::{Cluster, start_simulator, with_defaults};
+pub use cluster::{Cluster, start_simulator, to_settings, with_defaults, with_setting};
 pub use context::TestContext;
 pub use event_stream::EventStream;
 pub use gateways::{Gateways, Reply, RequestExt};
@@ -50,7 +50,7 @@ pub use load::{LoadGenerator, ReceivedMessage, SentMessage, deduplicate, expect_
 pub use load_balancer::LoadBalancer;
 pub use message_builders::{email, sms, whatsapp, with};
 pub use process_cluster::{ProcessCluster, Service};
-pub use program::{Program, run_program};
+pub use program::{Program, program_command, run_program};
 pub use restricted::expect_not_granted;
 pub use seeded_rng::SeededRng;
 pub use signatures::{expect_butt_dial_signature, expect_not_signed, expect_signed, expect_standard_signature};

@@ -38,7 +38,8 @@ fn executable() -> PathBuf {
     program
 }
 
-fn command(arguments: &[&str], settings: &[(String, String)]) -> Command {
+/// Returns the command of the program with these settings only. Killed when dropped.
+pub fn program_command(arguments: &[&str], settings: &[(String, String)]) -> Command {
     let mut command = Command::new(executable());
     command.args(arguments).env_clear().envs(settings.iter().cloned());
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -52,7 +53,7 @@ fn command(arguments: &[&str], settings: &[(String, String)]) -> Command {
 
 /// Runs a command of the program to its end.
 pub async fn run_program(arguments: &[&str], settings: &[(String, String)]) -> Output {
-    let running = command(arguments, settings).output();
+    let running = program_command(arguments, settings).output();
     let output = tokio::time::timeout(3 * super::WAIT_TIMEOUT, running).await;
     output.expect("the command ends").expect("the command runs")
 }
@@ -60,14 +61,14 @@ pub async fn run_program(arguments: &[&str], settings: &[(String, String)]) -> O
 impl Program {
     /// Starts the program and waits until it serves.
     pub async fn serve(arguments: &[&str], settings: &[(String, String)]) -> Self {
-        let mut program = Self::launch(command(arguments, settings));
+        let mut program = Self::launch(program_command(arguments, settings));
         program.wait_until_serving().await;
         program
     }
 
     /// Starts the program with a low soft limit of open files, and waits until it serves.
     pub async fn serve_with_file_limit(limit: usize, settings: &[(String, String)]) -> Self {
-        let plain = command(&[], settings);
+        let plain = program_command(&[], settings);
         let plain = plain.as_std();
         let environment = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
         let mut limited = Command::new("sh");
@@ -89,7 +90,7 @@ impl Program {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("an address");
         let port = ("PORT".to_owned(), address.port().to_string());
-        let mut program = Self::launch(command(arguments, &[settings, &[port]].concat()));
+        let mut program = Self::launch(program_command(arguments, &[settings, &[port]].concat()));
         program.address = address;
         program.base_url = format!("http://{address}");
         program

@@ -1,0 +1,98 @@
+//! Ways to Postgres: TLS with an authority of the operator, and a pooler that shares sessions.
+
+use butt_dial_testkit::servers::{PgBouncer, Postgres, run_sql};
+use futures::future::join_all;
+
+use crate::support::{Backends, Cluster, Webhook, run_program, sms, to_settings, with_setting};
+
+const ANN: &str = "+14155550123";
+
+/// Runs a command. Returns whether it succeeded, and its output.
+async fn run(command: &str, settings: &[(String, String)]) -> (bool, String) {
+    let output = run_program(&[command], settings).await;
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[tokio::test]
+async fn verifies_server_with_authority_of_operator() {
+    let server = Postgres::start_encrypted().await;
+    let url = server.database().await;
+    let url = url.split('?').next().unwrap();
+    let strict = |host: &str| format!("{}?sslmode=verify-full", url.replace("127.0.0.1", host));
+    let authority = server.authority().display().to_string();
+    let settings = |url: &str| {
+        let key = "k".repeat(32);
+        to_settings(&[
+            ("DATABASE_URL", url),
+            ("NATS_URL", "nats://127.0.0.1:9"),
+            ("CREDENTIALS_ENCRYPTION_KEY", &key),
+        ])
+    };
+    let (ok, text) = run("migrate", &settings(&strict("localhost"))).await;
+    assert!(!ok && text.contains("certificate"), "{text}");
+    let trusting = with_setting(&settings(&strict("localhost")), "SSL_CERT_FILE", &authority);
+    let (ok, text) = run("migrate", &trusting).await;
+    assert!(ok, "{text}");
+    let elsewhere = with_setting(&settings(&strict("127.0.0.1")), "SSL_CERT_FILE", &authority);
+    let (ok, text) = run("migrate", &elsewhere).await;
+    assert!(!ok && text.contains("certificate"), "it is for localhost: {text}");
+    let missing = with_setting(&trusting, "SSL_CERT_FILE", "/no/such/file");
+    let (ok, text) = run("migrate", &missing).await;
+    assert!(!ok && text.contains("SSL_CERT_FILE"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sends_and_receives_through_pooler_of_transactions_servers() {
+    // Properties of the role concern all databases of the server.
+    let mut backends = Backends::start_own().await;
+    let direct = backends.settings();
+    let url = backends.database_url.clone();
+    let through = |pooler: &PgBouncer| {
+        let settings = with_setting(&direct, "DATABASE_URL", &pooler.url());
+        with_setting(&settings, "DATABASE_POOLER", "transaction")
+    };
+    let pooler = PgBouncer::start(&url).await;
+    let (ok, text) = run("migrate", &with_setting(&direct, "DATABASE_URL", &pooler.url())).await;
+    assert!(!ok && text.contains("DATABASE_POOLER=transaction"), "{text}");
+    let (ok, text) = run("migrate", &through(&pooler)).await;
+    assert!(
+        !ok && text.contains("ALTER ROLE current_user SET enable_seqscan = off"),
+        "{text}"
+    );
+    drop(pooler);
+
+    run_sql(
+        &url,
+        "ALTER ROLE current_user SET statement_timeout = '5s'; ALTER ROLE current_user SET enable_seqscan = off;
+         ALTER ROLE current_user SET jit = off",
+    )
+    .await;
+    let pooler = PgBouncer::start(&url).await;
+    let (ok, text) = run("migrate", &through(&pooler)).await;
+    assert!(!ok && text.contains("DATABASE_POOLER=none"), "{text}");
+    let (ok, text) = run("migrate", &direct).await;
+    assert!(ok, "{text}");
+
+    // The programs have more connections than the pooler has sessions.
+    backends.database_url = pooler.url();
+    let settings = [
+        ("DATABASE_POOLER", "transaction"),
+        ("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"),
+    ];
+    let cluster = Cluster::on(backends, &settings).await;
+    let agent = cluster.rest().await;
+    for round in 0..5 {
+        let sends = (0..12).map(|n| agent.send(sms(ANN, &format!("{round}.{n}"))));
+        for receipt in join_all(sends).await {
+            let receipt = receipt.unwrap();
+            assert_eq!(receipt["status"], "accepted", "{receipt}");
+            cluster.expect_arrival(&receipt).await;
+        }
+        let body = format!("Answer {round}");
+        let webhook = Webhook::text(&cluster, "/webhooks/twilio/sms", ANN, &cluster.account.phone, &body);
+        assert_eq!(webhook.post(&cluster).await.status, 200);
+        agent.poll_until(&body).await;
+    }
+    cluster.shut_down().await;
+}
