@@ -1,27 +1,18 @@
 //! The state of the console, and the operations that its pages call. A page has no other way to data of an organization: each
 //! call checks the role of the person, and organization and agent come from the session.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
-use butt_dial_accounts::{Console, Role};
-use butt_dial_domain::{Clock, Code, Failure, OrgId};
+use butt_dial_accounts::{Console, Role, Sender};
+use butt_dial_domain::{Clock, Code, Failure};
 use butt_dial_identity::Caller;
 use butt_dial_operations::{self as operations, Context, Definition, Product, RequestContext};
-use butt_dial_runtime::{Platform, http::TrustedProxies};
+use butt_dial_runtime::{Platform, http::TrustedProxies, phones::Phones};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::{member::Member, rights};
-
-/// How long open pages share one overview of their organization.
-const OVERVIEW_LIFETIME: Duration = Duration::from_millis(1_800);
-/// Overviews of more organizations are not kept.
-const MAX_OVERVIEWS: usize = 1_000;
+use crate::{member::Member, recent::Recent, rights};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -34,7 +25,9 @@ struct Parts {
     /// The path of the console, with the base path of the installation.
     base: String,
     public_host: Option<String>,
-    overviews: Mutex<HashMap<OrgId, (Instant, Value)>>,
+    overviews: Recent<Value>,
+    senders: Recent<Arc<[Sender]>>,
+    phones: Option<Phones>,
 }
 
 impl App {
@@ -52,7 +45,9 @@ impl App {
             console: platform.product.console.clone(),
             base: format!("{}/console", platform.config.base_path),
             public_host,
-            overviews: Mutex::default(),
+            overviews: Recent::default(),
+            senders: Recent::default(),
+            phones: platform.simulator.clone().map(Phones::new),
             platform,
         }))
     }
@@ -105,10 +100,9 @@ impl App {
         known.unwrap_or_else(|| format!("{}{path}", self.public_url()))
     }
 
-    /// Returns the address of the simulators' page, if all carriers are simulated.
-    pub fn simulator(&self) -> Option<String> {
-        let simulator = self.0.platform.simulator.as_ref()?;
-        Some(format!("{}/", simulator.base_url()))
+    /// Returns the telephones of simulated people, if the simulator runs in this process.
+    pub fn phones(&self) -> Option<&Phones> {
+        self.0.phones.as_ref()
     }
 
     pub fn is_simulated(&self) -> bool {
@@ -134,27 +128,23 @@ impl App {
     /// Returns an overview of this moment. All open pages of an organization share it, so that many of them cost as much as one.
     pub async fn recent_overview(&self, member: &Member) -> Result<Value, Failure> {
         let org = &member.inner.org;
-        if let Some(known) = self.find_overview(org) {
+        if let Some(known) = self.0.overviews.find(org) {
             return Ok(known);
         }
         let overview = self.call(member, "get_overview", json!({})).await?;
-        let mut overviews = self.0.overviews.lock().unwrap_or_else(PoisonError::into_inner);
-        if overviews.len() >= MAX_OVERVIEWS {
-            overviews.clear();
-        }
-        overviews.insert(org.clone(), (Instant::now(), overview.clone()));
+        self.0.overviews.keep(org, overview.clone());
         Ok(overview)
     }
 
-    /// Returns the known overview. `None`: the caller has to read a new one; others get the old one meanwhile.
-    fn find_overview(&self, org: &OrgId) -> Option<Value> {
-        let mut overviews = self.0.overviews.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, known) = overviews.get_mut(org)?;
-        if at.elapsed() < OVERVIEW_LIFETIME {
-            return Some(known.clone());
+    /// Returns the senders of the organization, as they were at most two seconds ago.
+    pub async fn recent_senders(&self, member: &Member) -> Result<Arc<[Sender]>, Failure> {
+        let org = &member.inner.org;
+        if let Some(known) = self.0.senders.find(org) {
+            return Ok(known);
         }
-        *at = Instant::now();
-        None
+        let senders: Arc<[Sender]> = self.0.product.senders.list_of_org(org).await?.into();
+        self.0.senders.keep(org, senders.clone());
+        Ok(senders)
     }
 
     /// Calls an operation as one of the organization's agents.
@@ -174,6 +164,13 @@ impl App {
             ));
         };
         self.run(definition, caller, args).await
+    }
+
+    /// Notes in the audit log what a member has done. A failure is logged only: the deed is done.
+    pub async fn note(&self, member: &Member, action: &str, target: &str, detail: Value) {
+        if let Err(failure) = self.0.console.note_action(&member.inner, action, target, detail).await {
+            tracing::warn!(code = failure.code.as_str(), "audit entry not written");
+        }
     }
 
     /// Runs an operation as a task: it completes when the browser disconnects.

@@ -10,6 +10,7 @@ mod member;
 mod page;
 mod pages;
 mod parts;
+mod recent;
 mod rights;
 mod security;
 mod session;
@@ -28,8 +29,8 @@ use futures::FutureExt;
 use app::App;
 use pages::{
     account, agent, agents, alerts, approvals, audit, call, callbacks, calls, check, confirm, connect, dead_letters,
-    do_not_contact, find, invitation, keys, members, message, messages, numbers, overview, providers, setup, sign_in,
-    spend, system,
+    do_not_contact, find, invitation, keys, members, message, messages, numbers, overview, providers,
+    setup, sign_in, simulator, spend, system,
 };
 
 /// The largest form.
@@ -95,6 +96,7 @@ fn router(app: &App) -> Router {
         .route("/console/audit", get(audit::show).post(audit::verify))
         .route("/console/spend", get(spend::show).post(spend::act))
         .route("/console/dead-letters", get(dead_letters::show).post(dead_letters::act))
+        .route("/console/simulator", get(simulator::show).post(simulator::act))
         .route("/console/system", get(system::show))
         .route("/console/account", get(account::show).post(account::act))
         .route("/console/live/overview", get(live::overview))
@@ -102,6 +104,8 @@ fn router(app: &App) -> Router {
         .route("/console/live/messages/{id}", get(live::message))
         .route("/console/live/arrival/{id}", get(live::arrival))
         .route("/console/live/calls/{id}", get(live::call))
+        .route("/console/live/phone", get(live::phone))
+        .route("/console/live/phones", get(live::phones))
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(from_fn_with_state(app.clone(), security::guard))
         .with_state(app.clone());

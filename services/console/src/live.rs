@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::{
     app::App,
     member::Member,
-    pages::{call, message, messages, overview},
+    pages::{call, message, messages, overview, simulator},
 };
 
 /// How often a part is looked at. Below the 300 ms within which a page shows a fact.
@@ -36,13 +36,17 @@ enum Part {
     /// Of a message that is on its way: the page is loaded again when it has arrived.
     Arrival(String),
     Call(String),
+    /// The telephone of a simulated person.
+    Phone(String),
+    /// The list of simulated people, with the chosen one.
+    Phones(String),
 }
 
 impl Part {
     fn interval(&self) -> Duration {
         match self {
             Self::Overview | Self::Newer(_) => SLOW_INTERVAL,
-            Self::Message(_) | Self::Arrival(_) | Self::Call(_) => INTERVAL,
+            Self::Message(_) | Self::Arrival(_) | Self::Call(_) | Self::Phone(_) | Self::Phones(_) => INTERVAL,
         }
     }
 
@@ -54,6 +58,8 @@ impl Part {
             Self::Message(id) => message::live_part(app, member, id).await.ok(),
             Self::Arrival(id) => message::state(app, member, id).await.ok(),
             Self::Call(id) => call::live_part(app, member, id).await.ok(),
+            Self::Phone(person) => simulator::live_thread(app, member, person).await.ok(),
+            Self::Phones(person) => simulator::live_people(app, member, person).await.ok(),
         }
     }
 }
@@ -89,6 +95,16 @@ pub async fn arrival(State(app): State<App>, member: Member, Path(id): Path<Stri
 /// `GET /live/calls/{id}`
 pub async fn call(State(app): State<App>, member: Member, Path(id): Path<String>) -> Response {
     stream_of(app, member, Part::Call(id))
+}
+
+/// `GET /live/phone`
+pub async fn phone(State(app): State<App>, member: Member, Query(query): Query<simulator::Query>) -> Response {
+    stream_of(app, member, Part::Phone(query.person))
+}
+
+/// `GET /live/phones`
+pub async fn phones(State(app): State<App>, member: Member, Query(query): Query<simulator::Query>) -> Response {
+    stream_of(app, member, Part::Phones(query.person))
 }
 
 fn stream_of(app: App, member: Member, part: Part) -> Response {

@@ -34,6 +34,7 @@ pub enum Place {
     Audit,
     Keys,
     Members,
+    Simulator,
     DeadLetters,
     System,
     Account,
@@ -59,6 +60,7 @@ impl Place {
             Self::Audit => ("/audit", "Audit log"),
             Self::Keys => ("/keys", "Keys"),
             Self::Members => ("/members", "Members"),
+            Self::Simulator => ("/simulator", "Simulator"),
             Self::DeadLetters => ("/dead-letters", "Dead letters"),
             Self::System => ("/system", "System"),
             Self::Account => ("/account", "My account"),
@@ -67,9 +69,10 @@ impl Place {
 }
 
 impl Place {
-    /// Returns whether this release has the operation that the page shows.
-    fn is_offered(self) -> bool {
+    /// Returns whether this installation has what the page shows.
+    fn is_offered(self, app: &App) -> bool {
         match self {
+            Self::Simulator => app.is_simulated(),
             Self::Check => App::offers("comms_preflight"),
             Self::Approvals => App::offers("list_approvals"),
             Self::DoNotContact => App::offers("list_suppressions"),
@@ -88,22 +91,33 @@ const OPERATION: &[Place] = &[
     Place::Callbacks,
     Place::Connect,
 ];
+const TRIAL: &[Place] = &[Place::Simulator];
 const RULES: &[Place] = &[Place::Check, Place::Approvals, Place::DoNotContact];
 const CONTROL: &[Place] = &[Place::Spend, Place::Keys, Place::Members, Place::Audit];
 const INSTALLATION: &[Place] = &[Place::DeadLetters, Place::System];
 
-/// Returns the paths and names of all pages.
-pub fn places() -> Vec<(&'static str, &'static str)> {
-    let all = [
-        TRAFFIC,
-        OPERATION,
-        RULES,
-        CONTROL,
-        INSTALLATION,
-        &[Place::Setup, Place::Account],
-    ];
-    let offered = all.into_iter().flatten().filter(|place| place.is_offered());
+const ALL: [&[Place]; 7] = [
+    TRAFFIC,
+    OPERATION,
+    TRIAL,
+    RULES,
+    CONTROL,
+    INSTALLATION,
+    &[Place::Setup, Place::Account],
+];
+
+/// Returns the paths and names of the pages that this installation offers.
+pub fn places(app: &App) -> Vec<(&'static str, &'static str)> {
+    let offered = ALL.into_iter().flatten().filter(|place| place.is_offered(app));
     offered.map(|place| place.link()).collect()
+}
+
+/// Finds the path of a page by its name.
+pub fn find_place(name: &str) -> Option<&'static str> {
+    let mut links = ALL.into_iter().flatten().map(|place| place.link());
+    links
+        .find(|(_, label)| label.eq_ignore_ascii_case(name))
+        .map(|(path, _)| path)
 }
 
 /// Renders a page of a signed-in person.
@@ -119,11 +133,12 @@ pub fn member(app: &App, member: &Member, place: Place, title: &str, body: &Mark
                 form class="find" method="get" action=(app.path("/find")) role="search" aria-label="Everything" {
                     label class="hidden" for="find" { "Search" }
                     input type="search" id="find" name="q" placeholder="Search (Ctrl+K)" autocomplete="off" list="places";
-                    datalist id="places" { @for (_, label) in places() { option value=(label) {} } }
+                    datalist id="places" { @for (_, label) in places(app) { option value=(label) {} } }
                 }
                 nav aria-label="Main" {
                     (group(app, "Traffic", TRAFFIC, place))
                     (group(app, "Agents", OPERATION, place))
+                    (group(app, "Try out", TRIAL, place))
                     (group(app, "Rules", RULES, place))
                     (group(app, "Control", CONTROL, place))
                     @if member.session().is_operator { (group(app, "Installation", INSTALLATION, place)) }
@@ -256,7 +271,7 @@ fn organization(app: &App, member: &Member) -> Markup {
 }
 
 fn group(app: &App, title: &str, places: &[Place], current: Place) -> Markup {
-    let places: Vec<&Place> = places.iter().filter(|place| place.is_offered()).collect();
+    let places: Vec<&Place> = places.iter().filter(|place| place.is_offered(app)).collect();
     html! {
         @if !places.is_empty() { p class="nav-title" { (title) } }
         ul class="nav-group" {

@@ -7,6 +7,7 @@ pub mod health;
 pub mod http;
 pub mod installation_proof;
 pub mod lifecycle;
+pub mod phones;
 pub mod platform;
 pub mod role;
 pub mod start;

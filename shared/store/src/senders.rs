@@ -161,6 +161,17 @@ impl Store {
         rows.into_iter().map(Sender::try_from).collect()
     }
 
+    /// Lists up to `limit` senders of an organization, of its agents and of its pool, released ones left out, oldest first.
+    pub async fn list_senders_of_org(&self, org: &OrgId, limit: u32) -> Result<Vec<Sender>, StoreError> {
+        const SQL: &str = select_senders!("WHERE org_id = $1 AND released_at IS NULL ORDER BY created_at, id LIMIT $2");
+        let rows: Vec<SenderRow> = on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(org.as_str())
+            .bind(i64::from(limit))
+            .fetch_all(db)
+            .await)?;
+        rows.into_iter().map(Sender::try_from).collect()
+    }
+
     /// Finds a sender of the organization by its id, released ones included.
     pub async fn find_sender(&self, org: &OrgId, id: &ChannelId) -> Result<Option<Sender>, StoreError> {
         const SQL: &str = select_senders!("WHERE org_id = $1 AND id = $2");

@@ -20,6 +20,13 @@ document.addEventListener("htmx:sse:before:message", (event) => {
   const region = event.target;
   if (region instanceof Element && region.contains(document.activeElement)) event.preventDefault();
 });
+// A form that sends its text without a new page empties the field, unless the answer is a refusal.
+document.addEventListener("htmx:after:swap", (event) => {
+  const form = event.target instanceof Element ? event.target.closest("form[data-clear]") : null;
+  if (!form || document.querySelector("#outcome [role=alert]")) return;
+  const field = document.getElementById(form.dataset.clear);
+  if (field) field.value = "";
+});
 // Ctrl+K goes to the search, as in other consoles.
 document.addEventListener("keydown", (event) => {
   if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey)) return;

@@ -86,7 +86,7 @@ fn table(app: &App, query: &Query, found: &Value, agents: &[Value]) -> Markup {
                 @if query.live {
                     (parts::empty("No calls right now", "A call appears here when it rings.", Some((&app.path("/calls"), "All calls"))))
                 } @else {
-                    (parts::empty("No calls yet", "Call a number of an agent, or let an agent place a call with comms_make_call. With simulated carriers, the telephone in your browser can call too.", app.simulator().as_deref().map(|url| (url, "Open the simulated telephone"))))
+                    (parts::empty("No calls yet", "Call a number of an agent, or let an agent place a call with comms_make_call. With simulated carriers, the telephone in your browser can call too.", app.is_simulated().then(|| app.path("/simulator")).as_deref().map(|url| (url, "Open the simulated telephone"))))
                 }
             } @else {
                 div class="scroll" tabindex="0" role="region" aria-label="List of calls" {

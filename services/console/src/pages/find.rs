@@ -78,9 +78,7 @@ fn target(wanted: &str) -> Option<String> {
     if wanted.contains('@') {
         return Some(format!("/messages?contact={}", encoded(wanted)));
     }
-    let pages = page::places();
-    let exact = pages.iter().find(|(_, label)| label.eq_ignore_ascii_case(wanted));
-    exact.map(|(path, _)| (*path).to_owned())
+    page::find_place(wanted).map(str::to_owned)
 }
 
 fn encoded(text: &str) -> String {

@@ -27,5 +27,8 @@ pub mod setup;
 mod setup_forms;
 mod setup_state;
 pub mod sign_in;
+pub mod simulator;
+mod simulator_faults;
+mod simulator_views;
 pub mod spend;
 pub mod system;

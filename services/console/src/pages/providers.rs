@@ -60,7 +60,7 @@ fn installation(app: &App) -> Markup {
             }
             @if app.is_simulated() {
                 p { "All carriers are simulators of this program. Messages arrive at a telephone in your browser." }
-                @if let Some(url) = app.simulator() { p { a href=(url) rel="noreferrer" { "Open the simulated telephone" } } }
+                p { a href=(app.path("/simulator")) { "Open the simulated telephone" } }
             } @else {
                 p class="muted" { "Its credentials are in the environment of the program and shown nowhere. " code { "butt-dial doctor" } " checks each of them with the vendor's own words." }
             }

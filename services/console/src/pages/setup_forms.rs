@@ -87,7 +87,7 @@ fn carriers(app: &App, member: &Member, steps: &Steps, action: &str) -> Markup {
     html! {
         @if app.is_simulated() {
             p { "All carriers are simulated now: texts, mails and calls arrive at a telephone in your browser, and cost nothing. That is the best way to look around." }
-            @if let Some(simulator) = app.simulator() { p { a href=(simulator) rel="noreferrer" { "Open the simulated telephone" } } }
+            @if app.is_simulated() { p { a href=(app.path("/simulator")) { "Open the simulated telephone" } } }
             p class="muted" { "For real messages, set the credentials of a carrier in the environment and start the program again. " code { "butt-dial doctor" } " checks each of them and says what is missing." }
         } @else {
             p class="muted" { "The carriers are configured by the environment of the program. " code { "butt-dial doctor" } " checks each of them. An organization can have accounts of its own as well." }

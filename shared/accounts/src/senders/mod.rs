@@ -54,6 +54,8 @@ pub use webhook_checks::NumberCheck;
 pub(crate) const NUMBER_VENDOR: &str = "twilio";
 const MAX_LABEL: usize = 100;
 const MAX_SEARCH: u32 = 50;
+/// Senders of an organization in one list.
+const MAX_OF_ORG: u32 = 500;
 
 /// The settings of the operator about senders.
 #[derive(Clone, Debug)]
@@ -137,6 +139,11 @@ impl Senders {
     /// Lists the senders of the organization's pool.
     pub async fn list_pool(&self, org: &OrgId) -> Result<Vec<Sender>, Failure> {
         Ok(self.store.list_senders(org, None).await?)
+    }
+
+    /// Lists the senders of the organization's agents and of its pool: the oldest 500.
+    pub async fn list_of_org(&self, org: &OrgId) -> Result<Vec<Sender>, Failure> {
+        Ok(self.store.list_senders_of_org(org, MAX_OF_ORG).await?)
     }
 
     /// Finds a sender in use by its id.

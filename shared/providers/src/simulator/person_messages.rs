@@ -44,7 +44,8 @@ impl SimulatorState {
         self.person_message_log().state().behaviors.insert(vendor, behavior);
     }
 
-    pub(crate) fn webhook_behavior(&self, vendor: &str) -> WebhookBehavior {
+    /// Returns how the vendor sends its webhooks.
+    pub fn webhook_behavior(&self, vendor: &str) -> WebhookBehavior {
         self.person_message_log()
             .state()
             .behaviors

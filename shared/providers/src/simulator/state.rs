@@ -221,6 +221,13 @@ impl SimulatorState {
         }
     }
 
+    /// Returns the vendor's faults that were not applied yet, with the number of sends of each.
+    pub fn faults(&self, vendor: &str) -> Vec<(InjectedFault, u32)> {
+        let state = self.lock();
+        let vendor = state.vendors.get(vendor);
+        vendor.map_or_else(Vec::new, |vendor| vendor.faults.iter().cloned().collect())
+    }
+
     /// Removes the vendor's faults.
     pub fn clear_faults(&self, vendor: &str) {
         if let Some(vendor) = self.lock().vendors.get_mut(vendor) {
@@ -347,7 +354,8 @@ impl SimulatorState {
         self.inner.http.get_or_init(connect).as_ref()
     }
 
-    pub(crate) fn delivery_delay(&self) -> Duration {
+    /// Returns the time from the response to the first status change.
+    pub fn delivery_delay(&self) -> Duration {
         Duration::from_millis(self.inner.delivery_delay_ms.load(Ordering::Relaxed))
     }
 

@@ -47,6 +47,9 @@ both_engines! {
         assert_eq!((sender.country.as_deref(), sender.number_id.as_deref()), (Some("US"), Some("PN1")));
         assert_eq!(db.find_monthly_price(&first[0]).await.unwrap(), Some(Micros(1_150_000)));
         assert_eq!(find(db, &bob, &first[0]).await, None, "of another organization");
+        assert_eq!(db.list_senders_of_org(&ada.org_id, 50).await.unwrap(), senders);
+        assert_eq!(db.list_senders_of_org(&ada.org_id, 3).await.unwrap(), senders[..3]);
+        assert_eq!(db.list_senders_of_org(&bob.org_id, 50).await.unwrap(), []);
         let taken = db.change(setup()).create_senders(&[new(&bob, true, Channel::Sms, NUMBER)], morning()).await;
         assert!(matches!(taken, Err(StoreError::Conflict)));
 

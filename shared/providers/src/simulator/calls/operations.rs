@@ -112,13 +112,14 @@ impl SimulatorState {
     }
 
     /// Starts the caller's script.
-    pub(crate) fn run_caller_script(&self, call: &Call, steps: Vec<CallerStep>) {
+    pub fn run_caller_script(&self, call: &Call, steps: Vec<CallerStep>) {
         if !steps.is_empty() {
             self.spawn(caller_script::run(call.clone(), steps));
         }
     }
 
-    pub(crate) fn callee_behavior(&self, number: &str) -> CalleeBehavior {
+    /// Returns how this number behaves when it is called.
+    pub fn callee_behavior(&self, number: &str) -> CalleeBehavior {
         self.switchboard()
             .state()
             .numbers

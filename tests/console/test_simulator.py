@@ -1,0 +1,164 @@
+"""The simulated telephones."""
+
+import json
+import time
+
+from test_console import wait_until
+
+EVIL = "<script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">"
+PERSON = "+14155550190"
+
+
+def write(page, text, person=PERSON):
+    page.goto(f"/console/simulator?person=%2B{person[1:]}")
+    page.fill("#text", text)
+    page.click("form[data-clear=text] button:has-text('Send')")
+
+
+def until(is_met):
+    """Waits for what another part of the program does."""
+    deadline = time.monotonic() + 20
+    while not is_met():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.1)
+
+
+def agent_token(program):
+    return json.loads(program.command("bootstrap", "--json"))["agentToken"]
+
+
+def test_person_and_agent_write_to_each_other(claimed):
+    program, owner = claimed
+    page, token = owner.page, agent_token(program)
+    write(page, "Is the shop open?")
+    wait_until(page, "Is the shop open?")
+    until(lambda: page.input_value("#text") == "")
+    assert "/console/simulator" in page.url, "the page was not left"
+    until(lambda: "Is the shop open?" in json.dumps(program.rest("GET", "/api/v1/waiting-messages", token)))
+    program.rest("POST", "/api/v1/send-message", token, {"to": PERSON, "channel": "sms", "body": f"Until six. {EVIL}"})
+    wait_until(page, "Until six.")
+    wait_until(page, "delivered")
+    assert EVIL in page.inner_text(".thread") and "pwned" not in page.title()
+    assert page.locator(".thread script, .thread img").count() == 0
+    assert page.locator(f".people a:has-text('{PERSON}')").count() == 1
+    owner.picture("simulator")
+    assert not owner.problems, owner.problems
+
+
+def test_telephone_works_without_scripts(claimed, person):
+    program, owner = claimed
+    one = person(program, java_script_enabled=False)
+    one.context.add_cookies(owner.context.cookies())
+    write(one.page, "Written without scripts", "+14155550191")
+    wait_until(one.page, "Written without scripts")
+    one.page.click("button:has-text('Call')")
+    wait_until(one.page, "Call to", reload=True)
+    wait_until(one.page, "in-progress", reload=True)
+    one.page.click("button:has-text('Hang up')")
+    wait_until(one.page, "completed", reload=True)
+
+
+def test_call_is_heard_word_by_word(claimed):
+    program, owner = claimed
+    page, token = owner.page, agent_token(program)
+    page.goto("/console/simulator?person=%2B14155550192")
+    assert not page.locator("#spoken").is_visible(), "nothing to say without a call"
+    page.click("button:has-text('Call')")
+    page.wait_for_selector("#spoken", state="visible")
+    wait_until(page, "in-progress")
+    calls = program.rest("GET", "/api/v1/calls?live=true", token)
+    call = next(call for call in calls["calls"] if call["from"] == "+14155550192")["callId"]
+    sentence = "one two three four five six seven eight nine ten eleven twelve"
+    program.rest("POST", f"/api/v1/calls/{call}/say", token, {"text": sentence})
+    page.wait_for_selector(".hearing:has-text('three')")
+    assert "twelve" not in page.inner_text(".thread")
+    owner.picture("simulator-call")
+    page.fill("#spoken", f"Stop, please {EVIL}")
+    page.click("button:has-text('Interrupt')")
+    wait_until(page, "Stop, please")
+    until(lambda: page.input_value("#spoken") == "")
+    heard = page.inner_text(".thread")
+    assert "twelve" not in heard and EVIL in heard, heard
+    page.click("summary:has-text('Keypad')")
+    page.click("button[aria-label='Key 5']")
+    page.click("button:has-text('Hang up')")
+    wait_until(page, "completed")
+    page.wait_for_selector("#spoken", state="hidden")
+    assert "pwned" not in page.title()
+
+
+def test_call_of_an_agent_rings_at_the_open_telephone(claimed):
+    program, owner = claimed
+    page, token = owner.page, agent_token(program)
+    page.goto("/console/simulator?person=%2B14155550193")
+    wait_until(page, "Nothing was said yet")
+    program.rest("POST", "/api/v1/calls", token, {"to": "+14155550193", "greeting": "Good morning."})
+    wait_until(page, "Call from")
+    page.wait_for_selector("#spoken", state="visible")
+    wait_until(page, "Good morning.")
+    page.click("button:has-text('Hang up')")
+    wait_until(page, "completed")
+
+
+def test_faults_fail_the_next_send_and_are_shown(claimed):
+    program, owner = claimed
+    page, token = owner.page, agent_token(program)
+    page.goto("/console/simulator")
+    page.click("summary:has-text('Faults')")
+    page.select_option("#kind", "server_error_after_accept")
+    page.click("button:has-text('Inject')")
+    wait_until(page, "fails 1 more send")
+    sent = program.rest("POST", "/api/v1/send-message", token, {"to": "+14155550194", "channel": "sms", "body": "Hi"})
+    assert sent["status"] == "pending", sent
+    page.goto("/console/simulator?person=%2B14155550194")
+    assert page.locator("text=fails 1 more send").count() == 0
+    page.click("summary:has-text('Faults')")
+    page.select_option("#copies", "2")
+    page.select_option("#delay", "0")
+    page.click("button:has-text('Set receipts')")
+    wait_until(page, "each webhook comes 2 times")
+    page.select_option("#copies", "1")
+    page.click("button:has-text('Set receipts')")
+    write(page, "Hello", "+14155550194")
+    page.goto("/console/audit?action=simulator.change")
+    assert "simulator.change" in page.inner_text("tbody")
+
+
+def test_wrong_number_is_refused_and_the_text_is_kept(claimed):
+    _, owner = claimed
+    page = owner.page
+    page.goto("/console/simulator?person=abc")
+    assert page.locator("text=can write").count() == 1
+    page.goto("/console/simulator?person=%2B1")
+    page.fill("#text", "Text that must not be lost")
+    page.click("form[data-clear=text] button:has-text('Send')")
+    page.wait_for_selector("#outcome [role=alert]")
+    assert page.input_value("#text") == "Text that must not be lost"
+
+
+def test_viewer_does_not_write_as_a_person(claimed, person):
+    program, owner = claimed
+    owner.go("/members")
+    owner.page.fill("#email", "vito@example.com")
+    owner.page.select_option("#role", "viewer")
+    owner.page.click("text=Make an invitation link")
+    owner.confirm()
+    link = owner.page.text_content("#link").strip()
+    viewer = person(program)
+    viewer.page.goto(link)
+    viewer.page.fill("#password", "quiet observer of things")
+    viewer.page.click("text=Accept")
+    viewer.enrol()
+    viewer.go("/simulator")
+    assert viewer.page.locator("#text, #spoken, #kind").count() == 0
+    token = viewer.page.get_attribute("input[name=_token] >> nth=0", "value")
+    for path, form in [
+        ("simulator", {"do": "write", "person": PERSON, "to": "sms +14155550100", "text": "x"}),
+        ("simulator", {"do": "fault", "carrier": "twilio", "kind": "slow", "times": "1"}),
+    ]:
+        answer = viewer.context.request.post(
+            f"{program.url}/console/{path}",
+            form={**form, "_token": token},
+            headers={"Sec-Fetch-Site": "same-origin"},
+        )
+        assert "does not include this" in answer.text(), path
