@@ -14,7 +14,7 @@ from program import Program
 AXE = pathlib.Path(os.environ["AXE"]).read_text()
 PAGES = [
     "", "/setup", "/messages", "/calls", "/alerts", "/agents", "/numbers", "/providers", "/callbacks", "/connect", "/simulator",
-    "/check", "/approvals", "/do-not-contact", "/spend", "/keys", "/members", "/audit", "/dead-letters", "/system", "/account",
+    "/playground", "/check", "/approvals", "/do-not-contact", "/spend", "/keys", "/members", "/audit", "/dead-letters", "/system", "/account",
 ]
 
 

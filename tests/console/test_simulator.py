@@ -1,4 +1,4 @@
-"""The simulated telephones."""
+"""The simulated telephones and the playground of operations."""
 
 import json
 import time
@@ -136,7 +136,33 @@ def test_wrong_number_is_refused_and_the_text_is_kept(claimed):
     assert page.input_value("#text") == "Text that must not be lost"
 
 
-def test_viewer_does_not_write_as_a_person(claimed, person):
+def test_playground_runs_an_operation_and_shows_the_call(claimed):
+    program, owner = claimed
+    page = owner.page
+    page.goto("/console/playground")
+    page.fill("#arg-to", "+14155550195")
+    page.select_option("#arg-channel", "sms")
+    page.fill("#arg-body", f"It's {EVIL}")
+    page.click("main button:has-text('Run as')")
+    wait_until(page, "messageId")
+    result = json.loads(page.inner_text("#result-json"))
+    assert result["to"] == "+14155550195" and page.locator("[role=status]:has-text(' ms')").count() == 1
+    mcp = json.loads(page.inner_text("#as-mcp"))
+    assert mcp["params"]["name"] == "comms_send_message" and mcp["params"]["arguments"]["body"] == f"It's {EVIL}"
+    assert "send-message" in page.inner_text("#as-curl") and "agent.call_tool(" in page.inner_text("#as-python")
+    compile(page.inner_text("#as-python"), "example", "exec")
+    assert "pwned" not in page.title() and page.locator("main img").count() == 0
+    owner.picture("playground")
+    page.goto("/console/audit?action=playground.run")
+    assert "playground.run" in page.inner_text("tbody")
+    page.goto("/console/playground?tool=comms_list_events")
+    page.fill("#arg-limit", "many")
+    page.click("main button:has-text('Run as')")
+    page.wait_for_selector("main [role=alert]:has-text('whole number')")
+    assert page.get_attribute("#arg-limit", "aria-invalid") == "true"
+
+
+def test_viewer_neither_writes_nor_runs(claimed, person):
     program, owner = claimed
     owner.go("/members")
     owner.page.fill("#email", "vito@example.com")
@@ -155,6 +181,7 @@ def test_viewer_does_not_write_as_a_person(claimed, person):
     for path, form in [
         ("simulator", {"do": "write", "person": PERSON, "to": "sms +14155550100", "text": "x"}),
         ("simulator", {"do": "fault", "carrier": "twilio", "kind": "slow", "times": "1"}),
+        ("playground", {"tool": "comms_send_message", "agent": "x", "arg-to": PERSON}),
     ]:
         answer = viewer.context.request.post(
             f"{program.url}/console/{path}",

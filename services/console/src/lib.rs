@@ -29,7 +29,7 @@ use futures::FutureExt;
 use app::App;
 use pages::{
     account, agent, agents, alerts, approvals, audit, call, callbacks, calls, check, confirm, connect, dead_letters,
-    do_not_contact, find, invitation, keys, members, message, messages, numbers, overview, providers,
+    do_not_contact, find, invitation, keys, members, message, messages, numbers, overview, playground, providers,
     setup, sign_in, simulator, spend, system,
 };
 
@@ -97,6 +97,7 @@ fn router(app: &App) -> Router {
         .route("/console/spend", get(spend::show).post(spend::act))
         .route("/console/dead-letters", get(dead_letters::show).post(dead_letters::act))
         .route("/console/simulator", get(simulator::show).post(simulator::act))
+        .route("/console/playground", get(playground::show).post(playground::run))
         .route("/console/system", get(system::show))
         .route("/console/account", get(account::show).post(account::act))
         .route("/console/live/overview", get(live::overview))

@@ -35,6 +35,7 @@ pub enum Place {
     Keys,
     Members,
     Simulator,
+    Playground,
     DeadLetters,
     System,
     Account,
@@ -61,6 +62,7 @@ impl Place {
             Self::Keys => ("/keys", "Keys"),
             Self::Members => ("/members", "Members"),
             Self::Simulator => ("/simulator", "Simulator"),
+            Self::Playground => ("/playground", "Playground"),
             Self::DeadLetters => ("/dead-letters", "Dead letters"),
             Self::System => ("/system", "System"),
             Self::Account => ("/account", "My account"),
@@ -91,7 +93,7 @@ const OPERATION: &[Place] = &[
     Place::Callbacks,
     Place::Connect,
 ];
-const TRIAL: &[Place] = &[Place::Simulator];
+const TRIAL: &[Place] = &[Place::Simulator, Place::Playground];
 const RULES: &[Place] = &[Place::Check, Place::Approvals, Place::DoNotContact];
 const CONTROL: &[Place] = &[Place::Spend, Place::Keys, Place::Members, Place::Audit];
 const INSTALLATION: &[Place] = &[Place::DeadLetters, Place::System];
