@@ -15,6 +15,9 @@ const DELIVERED_GRACE: TimeDelta = TimeDelta::seconds(10);
 /// One-time codes expire within minutes; a day later nothing asks for them.
 const CHALLENGES: Duration = Duration::from_secs(24 * 3_600);
 
+/// Requests to callbacks are for finding faults of hosts.
+const CALLBACK_ATTEMPTS: Duration = Duration::from_secs(14 * 24 * 3_600);
+
 /// How long rows are kept. `None`: for ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeepTimes {
@@ -92,6 +95,11 @@ impl Retention {
             ("audit entries", TimedRows::AuditEntries, keep.audit),
             ("refusals", TimedRows::Refusals, keep.messages),
             ("challenges", TimedRows::Challenges, Some(CHALLENGES)),
+            (
+                "callback attempts",
+                TimedRows::CallbackAttempts,
+                Some(CALLBACK_ATTEMPTS),
+            ),
             ("anomalies", TimedRows::Anomalies, keep.audit),
             ("campaigns", TimedRows::Campaigns, keep.audit),
         ] {

@@ -96,6 +96,7 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<organization::get_overview::GetOverview>(),
         Definition::of::<organization::list_messages::ListMessages>(),
         Definition::of::<organization::get_message_timeline::GetMessageTimeline>(),
+        Definition::of::<organization::list_callback_attempts::ListCallbackAttempts>(),
         Definition::of::<organization::list_organization_calls::ListOrganizationCalls>(),
         Definition::of::<organization::get_organization_call::GetOrganizationCall>(),
         Definition::of::<list_agents::ListAgents>(),

@@ -26,6 +26,7 @@ const OF_AGENT: &[&str] = &[
     "DELETE FROM calls WHERE id IN (SELECT id FROM calls WHERE agent_id = $1 ORDER BY created_at, id LIMIT 500)",
     "DELETE FROM usage WHERE agent_id = $1",
     "DELETE FROM deliveries WHERE agent_id = $1",
+    "DELETE FROM callback_attempts WHERE id IN (SELECT id FROM callback_attempts WHERE agent_id = $1 ORDER BY id LIMIT 500)",
     "DELETE FROM inbound_subscriptions WHERE agent_id = $1",
     "DELETE FROM inbound_filters WHERE agent_id = $1",
     "DELETE FROM conversation_contacts WHERE agent_id = $1",

@@ -109,6 +109,7 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(68, "0068_consents_revoked"),
     per_engine!(69, "0069_messages_complained"),
     per_engine!(70, "0070_challenges_by_time"),
+    portable!(71, "0071_callback_attempts"),
 ];
 
 impl Step {

@@ -35,6 +35,7 @@ pub enum TimedRows {
     Anomalies,
     /// Announced campaigns.
     Campaigns,
+    CallbackAttempts,
 }
 
 impl TimedRows {
@@ -47,6 +48,7 @@ impl TimedRows {
             Self::Refusals => &[crate::refusals::REFUSAL_PREFIX],
             Self::Anomalies => &[crate::anomalies::ANOMALY_PREFIX],
             Self::Campaigns => &[crate::campaigns::CAMPAIGN_PREFIX],
+            Self::CallbackAttempts => &[crate::callback_attempts::CALLBACK_ATTEMPT_PREFIX],
         }
     }
 
@@ -74,6 +76,9 @@ impl TimedRows {
             }
             Self::Campaigns => {
                 "SELECT MAX(id) FROM (SELECT id FROM announced_campaigns WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
+            }
+            Self::CallbackAttempts => {
+                "SELECT MAX(id) FROM (SELECT id FROM callback_attempts WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
             }
             Self::Challenges => {
                 "SELECT MAX(id) FROM (SELECT id FROM challenges WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
@@ -108,6 +113,10 @@ impl TimedRows {
             }
             Self::Anomalies => "DELETE FROM anomalies WHERE id > $1 AND id <= $2 AND ended_at < $3",
             Self::Campaigns => "DELETE FROM announced_campaigns WHERE id > $1 AND id <= $2 AND ends_at < $3",
+            Self::CallbackAttempts => {
+                "DELETE FROM callback_attempts WHERE id > $1 AND id <= $2 AND at < $3
+                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = callback_attempts.org_id)"
+            }
             Self::Challenges => "DELETE FROM challenges WHERE id > $1 AND id <= $2 AND created_at < $3",
         }
     }

@@ -1,11 +1,11 @@
 //! Callbacks: a POST to the agent's host, signed in the three ways that hosts check: Standard Webhooks, `X-BD-*` and
 //! `X-Hub-Signature-256` (butt-dial-sdk). Only a 2xx means that the agent has the event.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use butt_dial_domain::{AgentId, Code, Failure, clock::Timestamp, subjects};
-use butt_dial_store::{AgentEvent, Recipient};
+use butt_dial_domain::{AgentId, Code, Failure, OrgId, clock::Timestamp, subjects};
+use butt_dial_store::{AgentEvent, CallbackAttempt, CallbackAttemptFilter, Recipient};
 use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
@@ -40,6 +40,26 @@ impl CallbackResult {
             Self::Delivered => "delivered",
             Self::Gone => "gone",
             Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// A request to a callback.
+pub(super) struct CallbackRequest {
+    pub result: CallbackResult,
+    pub status: Option<u16>,
+    /// Why there was no response.
+    pub error: Option<String>,
+    pub milliseconds: u64,
+}
+
+impl CallbackRequest {
+    fn failed(error: String) -> Self {
+        Self {
+            result: CallbackResult::Failed { retry_after: None },
+            status: None,
+            error: Some(error),
+            milliseconds: 0,
         }
     }
 }
@@ -161,6 +181,16 @@ impl Delivery {
         Ok(self.store.count_waiting_events(agent).await?)
     }
 
+    /// Lists requests to the callbacks of an organization's agents, newest first.
+    pub async fn list_callback_attempts(
+        &self,
+        org: &OrgId,
+        filter: &CallbackAttemptFilter<'_>,
+        limit: u32,
+    ) -> Result<Vec<CallbackAttempt>, Failure> {
+        Ok(self.store.list_callback_attempts(org, filter, limit).await?)
+    }
+
     fn check_callback_url(&self, field: &str, url: &str) -> Result<(), Failure> {
         let refuse = |text: String| Err(Failure::new(Code::InvalidArgument, text));
         if url.len() > MAX_URL_LENGTH {
@@ -173,7 +203,7 @@ impl Delivery {
     }
 
     /// Calls the host once. The id of the delivery is the event's: a repeated delivery has the same id.
-    pub(super) async fn call_back(&self, recipient: &Recipient, url: &str, event: &AgentEvent) -> CallbackResult {
+    pub(super) async fn call_back(&self, recipient: &Recipient, url: &str, event: &AgentEvent) -> CallbackRequest {
         let mut view = view(&self.vault, &recipient.org(), event);
         view.insert("agentName".into(), json!(recipient.display_name));
         let body = callback_body::build(event, &view).to_string();
@@ -181,11 +211,11 @@ impl Delivery {
             Ok(target) => target,
             Err(error) => {
                 tracing::warn!(%error, "callback URL not allowed");
-                return CallbackResult::Failed { retry_after: None };
+                return CallbackRequest::failed(error.to_string());
             }
         };
         let Some(client) = self.egress.client() else {
-            return CallbackResult::Failed { retry_after: None };
+            return CallbackRequest::failed("no client".to_owned());
         };
         let mut request = client.post(target).timeout(CALLBACK_TIMEOUT);
         for (name, value) in self.callback_headers(recipient, event, &body) {
@@ -193,13 +223,28 @@ impl Delivery {
         }
         let span =
             tracing::debug_span!("callback", otel.name = "POST callback", otel.kind = "client", event = %event.id);
+        let started = Instant::now();
+        let milliseconds = || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let response = match request.body(body).send().instrument(span).await {
             Ok(response) => response,
             Err(error) => {
-                tracing::info!(error = %error.without_url(), "callback unreachable");
-                return CallbackResult::Failed { retry_after: None };
+                let error = error.without_url();
+                tracing::info!(%error, "callback unreachable");
+                return CallbackRequest {
+                    milliseconds: milliseconds(),
+                    ..CallbackRequest::failed(cause(&error))
+                };
             }
         };
+        CallbackRequest {
+            status: Some(response.status().as_u16()),
+            result: Self::result_of(&response),
+            error: None,
+            milliseconds: milliseconds(),
+        }
+    }
+
+    fn result_of(response: &reqwest::Response) -> CallbackResult {
         let status = response.status();
         if status.is_success() {
             return CallbackResult::Delivered;
@@ -244,6 +289,18 @@ impl Delivery {
             ("x-hub-signature-256", format!("sha256={}", hex::encode(hub))),
         ]
     }
+}
+
+/// Returns the first cause of an error, in the words of the system.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no response within {} s", CALLBACK_TIMEOUT.as_secs());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {

@@ -19,6 +19,7 @@ mod push;
 mod returning_agents;
 mod worker;
 
+pub use butt_dial_store::{CallbackAttempt, CallbackAttemptFilter};
 pub use callback::CallbackSecrets;
 pub use claim::DELIVERY_LEASE;
 pub use event_log::{EventFeed, MAX_PAGE, Page, PageQuery};

@@ -9,14 +9,14 @@ use std::{
 };
 
 use butt_dial_domain::{AgentId, Channel, Failure, OrgId, clock::Timestamp};
-use butt_dial_store::{AgentEvent, DeliveryClaim, EventReason, StoreError};
+use butt_dial_store::{AgentEvent, DeliveryClaim, EventReason, NewCallbackAttempt, Recipient, StoreError};
 use chrono::TimeDelta;
 use serde_json::json;
 use tracing::Instrument;
 
 use super::{
     Delivery,
-    callback::CallbackResult,
+    callback::{CallbackRequest, CallbackResult},
     claim::{DELIVERY_LEASE, ensure_claim, lease_events, while_claimed},
     event_view::view,
     listeners::Listener,
@@ -286,14 +286,27 @@ async fn call_back_pending(delivery: &Delivery, claim: &mut DeliveryClaim) -> Re
             return Ok(RunEnd::Done { checked_at: None });
         };
         let calling = delivery.call_back(&recipient, url, event);
-        let result = while_claimed(delivery, claim, &[event.seq], calling).await;
-        delivery.metrics.record_delivery("callback", result.label(), 1);
-        match result {
+        let request = while_claimed(delivery, claim, &[event.seq], calling).await;
+        delivery.metrics.record_delivery("callback", request.result.label(), 1);
+        let retry_at = match request.result {
+            CallbackResult::Failed { retry_after } => {
+                let tries = usize::try_from(event.tries).unwrap_or(usize::MAX);
+                let requested = retry_after.unwrap_or_default();
+                let delay = schedule.get(tries).map(|delay| with_jitter(*delay).max(requested));
+                delay.map(|delay| add(now, delay))
+            }
+            CallbackResult::Delivered | CallbackResult::Gone => None,
+        };
+        let noting = note_attempt(delivery, &recipient, event, &request, retry_at, now);
+        match request.result {
             CallbackResult::Delivered => {
-                confirm(delivery, &agent, &[event.seq]).await?;
+                let delivered = [event.seq];
+                let (confirmed, ()) = tokio::join!(confirm(delivery, &agent, &delivered), noting);
+                confirmed?;
                 (failures, consecutive_failures) = (0, 0);
             }
             CallbackResult::Gone => {
+                noting.await;
                 if store.remove_callback_url(&agent, url).await? {
                     tracing::warn!(%agent, "callback removed: it answered 410 Gone");
                 }
@@ -302,11 +315,8 @@ async fn call_back_pending(delivery: &Delivery, claim: &mut DeliveryClaim) -> Re
                     .await?;
             }
             CallbackResult::Failed { retry_after } => {
-                let tries = usize::try_from(event.tries).unwrap_or(usize::MAX);
+                noting.await;
                 let requested = retry_after.unwrap_or_default();
-                let retry_at = schedule
-                    .get(tries)
-                    .map(|delay| add(now, with_jitter(*delay).max(requested)));
                 store
                     .reschedule_event(&agent, event.seq, EventReason::CallbackFailed, retry_at)
                     .await?;
@@ -322,6 +332,34 @@ async fn call_back_pending(delivery: &Delivery, claim: &mut DeliveryClaim) -> Re
                 }
             }
         }
+    }
+}
+
+/// Stores the result of a request. The delivery does not depend on it.
+async fn note_attempt(
+    delivery: &Delivery,
+    recipient: &Recipient,
+    event: &AgentEvent,
+    request: &CallbackRequest,
+    retry_at: Option<Timestamp>,
+    at: Timestamp,
+) {
+    let (org, agent) = (recipient.org(), recipient.agent());
+    let attempt = NewCallbackAttempt {
+        org: &org,
+        agent: &agent,
+        event: &event.id,
+        kind: &event.kind,
+        outcome: request.result.label(),
+        status: request.status,
+        error: request.error.as_deref(),
+        milliseconds: request.milliseconds,
+        retry_at,
+        at,
+        is_repeated: event.tries > 0,
+    };
+    if let Err(error) = delivery.store.add_callback_attempt(&attempt).await {
+        tracing::warn!(%error, "request to a callback not noted");
     }
 }
 

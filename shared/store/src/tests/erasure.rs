@@ -95,6 +95,7 @@ async fn fill(db: &Database) -> Agent {
         .unwrap();
     db.accept_send(text(&agent, "k1")).await.unwrap();
     super::refusals::refuse(db, org, id, "a").await;
+    super::callback_attempts::note(db, &agent, "e", "failed", false).await;
     let data = serde_json::json!({});
     let event = crate::NewEvent {
         agent: id,

@@ -10,6 +10,7 @@ mod backlogs;
 mod billing_configs;
 mod budget_alerts;
 mod call_bridges;
+mod callback_attempts;
 mod calls;
 mod challenges;
 mod channels;
