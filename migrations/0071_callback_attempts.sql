@@ -10,7 +10,7 @@ CREATE TABLE callback_attempts (
     -- Why there was no response.
     error TEXT,
     milliseconds BIGINT NOT NULL,
-    -- The time of the next request, when one follows by itself.
+    -- The time of the next request, when one follows automatically.
     retry_at TIMESTAMPTZ,
     at TIMESTAMPTZ NOT NULL
 );

@@ -29,8 +29,8 @@ use futures::FutureExt;
 use app::App;
 use pages::{
     account, agent, agents, alerts, approvals, audit, call, callbacks, calls, check, confirm, connect, dead_letters,
-    do_not_contact, find, invitation, keys, members, message, messages, numbers, overview, playground, providers,
-    setup, sign_in, simulator, spend, system,
+    do_not_contact, find, inbox, invitation, keys, members, message, messages, numbers, overview, playground,
+    providers, setup, sign_in, simulator, spend, system,
 };
 
 /// The largest form.
@@ -75,6 +75,7 @@ fn router(app: &App) -> Router {
         .route("/console/setup/{step}", post(setup::act))
         .route("/console/messages", get(messages::show).post(messages::send))
         .route("/console/messages/{id}", get(message::show).post(message::reveal))
+        .route("/console/inbox", get(inbox::show).post(inbox::act))
         .route("/console/calls", get(calls::show))
         .route("/console/calls/{id}", get(call::show).post(call::act))
         .route("/console/agents", get(agents::show).post(agents::create))
@@ -105,6 +106,7 @@ fn router(app: &App) -> Router {
         .route("/console/live/messages/{id}", get(live::message))
         .route("/console/live/arrival/{id}", get(live::arrival))
         .route("/console/live/calls/{id}", get(live::call))
+        .route("/console/live/inbox", get(live::inbox))
         .route("/console/live/phone", get(live::phone))
         .route("/console/live/phones", get(live::phones))
         .layer(DefaultBodyLimit::max(MAX_FORM))

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::{
     app::App,
     member::Member,
-    pages::{call, message, messages, overview, simulator},
+    pages::{call, inbox, message, messages, overview, simulator},
 };
 
 /// How often a part is looked at. Below the 300 ms within which a page shows a fact.
@@ -36,6 +36,7 @@ enum Part {
     /// Of a message that is on its way: the page is loaded again when it has arrived.
     Arrival(String),
     Call(String),
+    Inbox(inbox::Query),
     /// The telephone of a simulated person.
     Phone(String),
     /// The list of simulated people, with the chosen one.
@@ -45,7 +46,7 @@ enum Part {
 impl Part {
     fn interval(&self) -> Duration {
         match self {
-            Self::Overview | Self::Newer(_) => SLOW_INTERVAL,
+            Self::Overview | Self::Newer(_) | Self::Inbox(_) => SLOW_INTERVAL,
             Self::Message(_) | Self::Arrival(_) | Self::Call(_) | Self::Phone(_) | Self::Phones(_) => INTERVAL,
         }
     }
@@ -58,6 +59,7 @@ impl Part {
             Self::Message(id) => message::live_part(app, member, id).await.ok(),
             Self::Arrival(id) => message::state(app, member, id).await.ok(),
             Self::Call(id) => call::live_part(app, member, id).await.ok(),
+            Self::Inbox(query) => inbox::live_thread(app, member, query).await.ok(),
             Self::Phone(person) => simulator::live_thread(app, member, person).await.ok(),
             Self::Phones(person) => simulator::live_people(app, member, person).await.ok(),
         }
@@ -95,6 +97,11 @@ pub async fn arrival(State(app): State<App>, member: Member, Path(id): Path<Stri
 /// `GET /live/calls/{id}`
 pub async fn call(State(app): State<App>, member: Member, Path(id): Path<String>) -> Response {
     stream_of(app, member, Part::Call(id))
+}
+
+/// `GET /live/inbox`
+pub async fn inbox(State(app): State<App>, member: Member, Query(query): Query<inbox::Query>) -> Response {
+    stream_of(app, member, Part::Inbox(query))
 }
 
 /// `GET /live/phone`

@@ -20,6 +20,7 @@ pub enum Place {
     Overview,
     Setup,
     Alerts,
+    Inbox,
     Messages,
     Calls,
     Agents,
@@ -47,6 +48,7 @@ impl Place {
             Self::Overview => ("", "Overview"),
             Self::Setup => ("/setup", "Set-up"),
             Self::Alerts => ("/alerts", "Alerts"),
+            Self::Inbox => ("/inbox", "Inbox"),
             Self::Messages => ("/messages", "Messages"),
             Self::Calls => ("/calls", "Calls"),
             Self::Agents => ("/agents", "Agents"),
@@ -85,7 +87,13 @@ impl Place {
     }
 }
 
-const TRAFFIC: &[Place] = &[Place::Overview, Place::Messages, Place::Calls, Place::Alerts];
+const TRAFFIC: &[Place] = &[
+    Place::Overview,
+    Place::Inbox,
+    Place::Messages,
+    Place::Calls,
+    Place::Alerts,
+];
 const OPERATION: &[Place] = &[
     Place::Agents,
     Place::Numbers,

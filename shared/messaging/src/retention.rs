@@ -62,6 +62,7 @@ impl Retention {
         let before = self.clock.now() - retention;
         let contents = self.store.purge_contents(before).await?;
         let fallbacks = self.store.purge_fallbacks(before).await?;
+        let kept = self.store.purge_kept_texts(self.clock.now()).await?;
         let held = self.store.list_held_organizations().await?;
         let blobs = match &self.blobs {
             Some(blobs) => blobs.purge_before(before.date_naive(), &held).await.map_err(|error| {
@@ -70,7 +71,7 @@ impl Retention {
             })?,
             None => 0,
         };
-        let contents = contents.saturating_add(fallbacks);
+        let contents = contents.saturating_add(fallbacks).saturating_add(kept);
         Ok(usize::try_from(contents).unwrap_or(usize::MAX).saturating_add(blobs))
     }
 

@@ -136,8 +136,10 @@ impl Rewrap<'_> {
 fn reseal(vault: &Vault, column: SealedColumn, content: &SealedContent) -> Result<Option<Vec<u8>>, Undecryptable> {
     let context = match column {
         SealedColumn::Events
+        | SealedColumn::KeptEvents
         | SealedColumn::Calls
         | SealedColumn::Messages
+        | SealedColumn::KeptMessages
         | SealedColumn::ScheduledSends
         | SealedColumn::ProviderAccounts
         | SealedColumn::Conversations

@@ -14,7 +14,7 @@ use butt_dial_calls::Calls;
 use butt_dial_compliance::{Choices, ConsentLedger, Consents, DoNotContact, RuleHistory};
 use butt_dial_domain::Clock;
 use butt_dial_identity::Guard;
-use butt_dial_messaging::{Conversations, Delivery, Inbound, Media, Outbound};
+use butt_dial_messaging::{Conversations, Delivery, Inbound, Inbox, Media, Outbound};
 use butt_dial_runtime::Platform;
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +35,7 @@ pub struct Product {
     pub trust: Trust,
     pub subjects: Subjects,
     pub conversations: Conversations,
+    pub inbox: Inbox,
     pub people: People,
     pub consents: Consents,
     pub consent_ledger: ConsentLedger,
@@ -79,6 +80,7 @@ impl Product {
             accounts: platform.product.accounts.clone(),
             trust: platform.product.trust.clone(),
             subjects: platform.product.subjects.clone(),
+            inbox: platform.product.inbox.clone(),
             conversations: platform.product.conversations.clone(),
             people: platform.product.people.clone(),
             consents: platform.product.consents.clone(),

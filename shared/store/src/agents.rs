@@ -90,6 +90,8 @@ pub struct Profile {
     /// Those of the organization.
     pub choices: ComplianceChoices,
     pub restraints: Restraints,
+    /// The organization keeps texts for its inbox.
+    pub keeps_texts: bool,
 }
 
 impl Profile {
@@ -120,6 +122,7 @@ struct ProfileRow {
     #[sqlx(flatten)]
     choices: ComplianceChoices,
     restraints: Option<String>,
+    keeps_texts: bool,
 }
 
 #[derive(Deserialize)]
@@ -200,7 +203,7 @@ impl Store {
     /// Finds an agent with its channels and limits.
     pub async fn find_profile(&self, id: &AgentId) -> Result<Option<Profile>, StoreError> {
         const SQL: Sql = Sql {
-            postgres: "SELECT id, org_id, display_name, status, created_at,
+            postgres: "SELECT id, org_id, display_name, status, created_at, keeps_texts,
             (SELECT coalesce(json_agg(json_build_object('id', c.id, 'channel', c.channel, 'address', c.address,
                 'account', c.account_id,
                 'account_version', (SELECT p.version FROM provider_accounts p WHERE p.id = c.account_id),
@@ -220,7 +223,7 @@ impl Store {
             (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address,
             (SELECT json_agg(row_to_json(r))::text FROM agent_restraints r WHERE r.agent_id = agents.id) AS restraints
             FROM agents WHERE id = $1",
-            sqlite: "SELECT id, org_id, display_name, status, created_at,
+            sqlite: "SELECT id, org_id, display_name, status, created_at, keeps_texts,
             (SELECT json_group_array(json_object('id', c.id, 'channel', c.channel, 'address', c.address,
                 'account', c.account_id,
                 'account_version', (SELECT p.version FROM provider_accounts p WHERE p.id = c.account_id),
@@ -262,7 +265,8 @@ impl Change {
     /// Stores the agent. Fails with `Conflict` when the id exists.
     pub async fn create_agent(&self, agent: &Agent) -> Result<(), StoreError> {
         const SQL: &str =
-            "INSERT INTO agents (id, org_id, display_name, status, created_at) VALUES ($1, $2, $3, $4, $5)";
+            "INSERT INTO agents (id, org_id, display_name, status, created_at, keeps_texts) VALUES ($1, $2, $3, $4, $5,
+                coalesce((SELECT o.keep_texts_days > 0 FROM organizations o WHERE o.id = $2), FALSE))";
         on_change!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.id.as_str())
@@ -290,8 +294,9 @@ impl Change {
     }
 
     async fn insert_host_agent(&self, agent: &Agent) -> Result<Option<AgentId>, StoreError> {
-        const SQL: &str = "INSERT INTO agents (id, org_id, display_name, status, created_at)
-            SELECT CASE WHEN EXISTS (SELECT 1 FROM agents WHERE id = $1) THEN $6 ELSE $1 END, $2, $3, $4, $5
+        const SQL: &str = "INSERT INTO agents (id, org_id, display_name, status, created_at, keeps_texts)
+            SELECT CASE WHEN EXISTS (SELECT 1 FROM agents WHERE id = $1) THEN $6 ELSE $1 END, $2, $3, $4, $5,
+                coalesce((SELECT o.keep_texts_days > 0 FROM organizations o WHERE o.id = $2), FALSE)
             WHERE NOT EXISTS (SELECT 1 FROM agents WHERE org_id = $2 AND id IN ($1, $6))
             RETURNING id";
         with_timeout(async {
@@ -363,6 +368,7 @@ impl TryFrom<ProfileRow> for Profile {
             agent_limits: limits(row.agent_limits, format!("agt:{}", agent.id))?,
             org_limits: limits(row.org_limits, format!("org:{}", agent.org_id))?,
             provisioned_at: row.provisioned_at,
+            keeps_texts: row.keeps_texts,
             identity: row.identity.and_then(|mode| mode.parse().ok()),
             org_status: row.org_status,
             org_mode: row.org_mode,

@@ -92,7 +92,9 @@ impl Store {
         content: Option<&[u8]>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = NULL
+        const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = NULL,
+            kept = CASE WHEN type = 'message.received' AND (SELECT a.keeps_texts FROM agents a WHERE a.id = $1)
+                THEN coalesce($3, content) END
             WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
         Ok(on_writer!(self, |db| {
             let mut tx = db.begin().await?;
@@ -124,7 +126,9 @@ impl Store {
         content: Option<&[u8]>,
         retry_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = $4
+        const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = $4,
+            kept = CASE WHEN type = 'message.received' AND (SELECT a.keeps_texts FROM agents a WHERE a.id = $1)
+                THEN coalesce($3, content) END
             WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
         let done = on_writer!(self, |db| {
             sqlx::query(SQL)

@@ -54,8 +54,10 @@ mod events;
 mod group_commit;
 mod identities;
 mod inbound;
+mod inbox;
 mod incomplete_events;
 mod kept_connection;
+mod kept_texts;
 mod legal_holds;
 mod limits;
 mod memberships;
@@ -152,6 +154,7 @@ pub use inbound::{
     Applied, AppliedEntry, CallChange, Conclusion, ConsentEvidence, ContactEffects, FollowUp, InboundBatch, InboundRow,
     ReceiptEntry, StatusTransition,
 };
+pub use inbox::{ReceivedMessage, SentMessage};
 pub use incomplete_events::IncompleteEvent;
 pub use legal_holds::{LegalHold, WHOLE_ORGANIZATION};
 pub use memberships::{Member, MemberChange, Membership, Role};

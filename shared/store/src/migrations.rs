@@ -110,6 +110,9 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(69, "0069_messages_complained"),
     per_engine!(70, "0070_challenges_by_time"),
     portable!(71, "0071_callback_attempts"),
+    portable!(72, "0072_kept_texts"),
+    per_engine!(73, "0073_messages_kept"),
+    per_engine!(74, "0074_events_kept"),
 ];
 
 impl Step {

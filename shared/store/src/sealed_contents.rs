@@ -15,6 +15,10 @@ pub enum SealedColumn {
     Events,
     Calls,
     Messages,
+    /// Texts of messages that their organization keeps.
+    KeptMessages,
+    /// Texts of events that their organization keeps.
+    KeptEvents,
     /// The sends that follow failed messages.
     Fallbacks,
     ScheduledSends,
@@ -63,10 +67,12 @@ impl SealedContent {
 }
 
 impl SealedColumn {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Events,
         Self::Calls,
         Self::Messages,
+        Self::KeptMessages,
+        Self::KeptEvents,
         Self::Fallbacks,
         Self::ScheduledSends,
         Self::ProviderAccounts,
@@ -97,6 +103,17 @@ impl SealedColumn {
                 WHERE check_at IS NOT NULL AND content IS NOT NULL
                     AND check_at >= $1 AND (check_at > $1 OR id > $2)
                 ORDER BY check_at, id LIMIT $3"
+            }
+            Self::KeptMessages => {
+                "SELECT id, org_id, kept AS sealed, created_at AS ordered_at FROM messages
+                WHERE kept IS NOT NULL AND created_at >= $1 AND (created_at > $1 OR id > $2)
+                ORDER BY created_at, id LIMIT $3"
+            }
+            Self::KeptEvents => {
+                "SELECT e.id, a.org_id, e.kept AS sealed, e.created_at AS ordered_at
+                FROM events e JOIN agents a ON a.id = e.agent_id
+                WHERE e.kept IS NOT NULL AND e.created_at >= $1 AND (e.created_at > $1 OR e.id > $2)
+                ORDER BY e.created_at, e.id LIMIT $3"
             }
             Self::Fallbacks => {
                 "SELECT id, org_id, fallback AS sealed, created_at AS ordered_at FROM messages
@@ -150,6 +167,8 @@ impl SealedColumn {
             Self::Events => "UPDATE events SET content = $3 WHERE id = $1 AND content = $2",
             Self::Calls => "UPDATE calls SET content = $3 WHERE id = $1 AND content = $2",
             Self::Messages => "UPDATE messages SET content = $3 WHERE id = $1 AND content = $2",
+            Self::KeptMessages => "UPDATE messages SET kept = $3 WHERE id = $1 AND kept = $2",
+            Self::KeptEvents => "UPDATE events SET kept = $3 WHERE id = $1 AND kept = $2",
             Self::Fallbacks => "UPDATE messages SET fallback = $3 WHERE id = $1 AND fallback = $2",
             Self::ScheduledSends => "UPDATE scheduled_sends SET request = $3 WHERE id = $1 AND request = $2",
             Self::ProviderAccounts => {

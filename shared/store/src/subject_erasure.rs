@@ -70,17 +70,17 @@ const SCHEDULED: Sql = with_rows(
     WHERE id IN (SELECT value ->> 'id' FROM json_each($1))",
 );
 const MESSAGES: Sql = with_rows(
-    "UPDATE messages AS m SET recipient = $2, content = NULL, fallback = NULL, failure_detail = NULL, thread_id = NULL,
+    "UPDATE messages AS m SET recipient = $2, content = NULL, kept = NULL, fallback = NULL, failure_detail = NULL, thread_id = NULL,
         entity_id = NULL, idempotency_key = 'erased:' || m.id, request_hash = '', body_hash = ''
     FROM jsonb_array_elements($1::JSONB) AS item (value) WHERE m.id = value ->> 'id' AND m.check_at IS NULL",
-    "UPDATE messages SET recipient = $2, content = NULL, fallback = NULL, failure_detail = NULL, thread_id = NULL,
+    "UPDATE messages SET recipient = $2, content = NULL, kept = NULL, fallback = NULL, failure_detail = NULL, thread_id = NULL,
         entity_id = NULL, idempotency_key = 'erased:' || id, request_hash = '', body_hash = ''
     WHERE id IN (SELECT value ->> 'id' FROM json_each($1)) AND check_at IS NULL",
 );
 const EVENTS: Sql = with_rows(
-    "UPDATE events AS e SET contact = $2, content = NULL, ready_at = NULL, refetch_at = NULL, data = value -> 'data'
+    "UPDATE events AS e SET contact = $2, content = NULL, kept = NULL, ready_at = NULL, refetch_at = NULL, data = value -> 'data'
     FROM jsonb_array_elements($1::JSONB) AS item (value) WHERE e.id = value ->> 'id'",
-    "UPDATE events SET contact = $2, content = NULL, ready_at = NULL, refetch_at = NULL, data = item.value -> 'data'
+    "UPDATE events SET contact = $2, content = NULL, kept = NULL, ready_at = NULL, refetch_at = NULL, data = item.value -> 'data'
     FROM json_each($1) AS item WHERE events.id = item.value ->> 'id'",
 );
 const CALLS: Sql = with_rows(

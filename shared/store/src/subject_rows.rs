@@ -90,13 +90,14 @@ impl SubjectTable {
             Self::Messages => {
                 "SELECT idempotency_key AS place, id, recipient AS address, channel, CAST('message' AS TEXT) AS kind,
                     status, carrier AS vendor, carrier_id AS vendor_id, sender AS own_address,
-                    CAST(NULL AS TEXT) AS data, content, created_at AS at, check_at IS NOT NULL AS is_open
+                    CAST(NULL AS TEXT) AS data, coalesce(content, kept) AS content, created_at AS at,
+                    check_at IS NOT NULL AS is_open
                 FROM messages WHERE agent_id = $1 AND idempotency_key > $2 ORDER BY idempotency_key LIMIT $3"
             }
             Self::Events => {
                 "SELECT CAST(seq AS TEXT) AS place, id, contact AS address, channel, type AS kind, state AS status,
                     data ->> 'provider' AS vendor, data ->> 'providerMessageId' AS vendor_id, data ->> 'to' AS own_address,
-                    CAST(data AS TEXT) AS data, content, created_at AS at, ready_at IS NOT NULL AS is_open
+                    CAST(data AS TEXT) AS data, coalesce(content, kept) AS content, created_at AS at, ready_at IS NOT NULL AS is_open
                 FROM events WHERE agent_id = $1 AND seq > CAST($2 AS BIGINT) ORDER BY seq LIMIT $3"
             }
             Self::Calls => {

@@ -15,6 +15,8 @@ pub mod connect;
 pub mod dead_letters;
 pub mod do_not_contact;
 pub mod find;
+pub mod inbox;
+mod inbox_views;
 pub mod invitation;
 pub mod keys;
 pub mod members;

@@ -161,6 +161,7 @@ impl World {
             request_hash: "aa11".into(),
             body_hash: "bb22".into(),
             content: vec![0],
+            is_kept: false,
             fallback: None,
             verdict: "allow",
             rule: None,

@@ -58,4 +58,5 @@ pub use preflight::Preflight;
 pub use receipt::{SendReceipt, describe};
 pub use refusals::{error_code, explain, hint_after_receipt};
 pub use request::{Allowance, SendRequest};
+pub(crate) use reserve::StoredContent;
 pub use status_event::UNCONFIRMED_HINT;

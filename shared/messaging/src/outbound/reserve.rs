@@ -9,7 +9,7 @@ use std::{
 
 use butt_dial_billing::{EffectiveLimits, TakenQuotas};
 use butt_dial_domain::{
-    AgentId, Channel, Code, Failure, MessageId, Micros, OrgId,
+    AgentId, Channel, Code, Failure, MessageId, Micros, OrgId, SendPurpose,
     message::{Content, ThreadRef},
     ports::carrier::Dispatch,
 };
@@ -61,7 +61,7 @@ pub(super) enum Reservation {
 
 /// The content that is stored, encrypted, until the message is settled: enough to repeat the same request.
 #[derive(Serialize, Deserialize)]
-pub(super) struct StoredContent {
+pub(crate) struct StoredContent {
     pub content: Content,
     pub sender_name: Option<String>,
 }
@@ -194,6 +194,11 @@ pub(super) async fn find_carrier(
     })
 }
 
+/// Returns whether the text of a message may be kept. One-time codes exist in their message only.
+fn may_keep(channel: Channel, purpose: SendPurpose) -> bool {
+    channel != Channel::Voice && purpose != SendPurpose::Otp
+}
+
 fn accepted_send(
     outbound: &Outbound,
     compliant: &CompliantMessage,
@@ -218,6 +223,7 @@ fn accepted_send(
     AcceptedSend::builder()
         .maybe_fallback(fallback.map(|deferred| deferred.seal(vault, &org, &id)))
         .content(vault.encrypt(&org, id.as_str(), &plain))
+        .is_kept(message.profile.keeps_texts && may_keep(message.channel, ruling.facts.purpose))
         .body_hash(vault.body_hash(&org, message.content.body.as_deref().unwrap_or_default()))
         .agent(message.profile.agent.id.clone())
         .channel(message.channel)
@@ -316,5 +322,18 @@ fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, 
         advice,
         sender_advice,
         thread: message.thread,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_time_codes_and_calls_are_not_kept() {
+        assert!(
+            may_keep(Channel::Sms, SendPurpose::Transactional) && may_keep(Channel::Email, SendPurpose::Undeclared)
+        );
+        assert!(!may_keep(Channel::Sms, SendPurpose::Otp) && !may_keep(Channel::Voice, SendPurpose::Transactional));
     }
 }

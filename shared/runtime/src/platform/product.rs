@@ -18,8 +18,8 @@ use butt_dial_domain::{
 };
 use butt_dial_identity::{Guard, token};
 use butt_dial_messaging::{
-    Backlogs, CallHook, Carriers, Conversations, Delivery, Egress, Inbound, Media, Outbound, PublicUrls, Retention,
-    media::Blobs,
+    Backlogs, CallHook, Carriers, Conversations, Delivery, Egress, Inbound, Inbox, Media, Outbound, PublicUrls,
+    Retention, media::Blobs,
 };
 use prometheus::Registry;
 use tokio_util::task::TaskTracker;
@@ -45,6 +45,7 @@ pub struct Product {
     pub trust: Trust,
     pub subjects: Subjects,
     pub conversations: Conversations,
+    pub inbox: Inbox,
     pub people: People,
     pub consents: Consents,
     pub consent_ledger: ConsentLedger,
@@ -136,6 +137,7 @@ impl Parts<'_> {
                 self.carriers.clone(),
                 blobs.clone(),
             ),
+            inbox: Inbox::new(store.clone(), self.backends.vault.clone(), clock.clone()),
             conversations: Conversations::new(store.clone(), self.backends.vault.clone(), clock.clone()),
             consents: Consents::new(store.clone(), clock.clone()),
             consent_ledger: ConsentLedger::new(store.clone(), self.backends.vault.clone(), clock.clone()),

@@ -29,12 +29,13 @@ const APPEND_IN_POSTGRES: &str = "WITH item AS MATERIALIZED (
         SELECT id FROM agents WHERE id = ANY (ARRAY(SELECT agent FROM counted)) ORDER BY id FOR NO KEY UPDATE
     ), numbered AS (
         UPDATE agents SET event_seq = event_seq + counted.events FROM counted JOIN locked ON locked.id = counted.agent
-        WHERE agents.id = locked.id RETURNING agents.id, event_seq - counted.events AS before
+        WHERE agents.id = locked.id RETURNING agents.id, event_seq - counted.events AS before, keeps_texts
     ), inserted AS (
-        INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at, contact, content, ready_at,
+        INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at, contact, content, kept, ready_at,
             is_quiet)
         SELECT value ->> 'agent', numbered.before + place, value ->> 'id', value ->> 'kind', value ->> 'channel', 'waiting',
             'agent_offline', value -> 'data', $2, value ->> 'contact', decode(value ->> 'content', 'hex'),
+            CASE WHEN keeps_texts AND value ->> 'kind' = 'message.received' THEN decode(value ->> 'content', 'hex') END,
             CASE WHEN value ->> 'is_incomplete' = '1' THEN $2 END, value ->> 'is_quiet' = '1'
         FROM item JOIN numbered ON numbered.id = value ->> 'agent'
         RETURNING 1
@@ -47,10 +48,11 @@ const NUMBER_IN_SQLITE: &str = "UPDATE agents SET event_seq = event_seq + counte
     WHERE agents.id = counted.agent RETURNING agents.id";
 
 const INSERT_IN_SQLITE: &str = "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at,
-        contact, content, ready_at, is_quiet)
+        contact, content, kept, ready_at, is_quiet)
     SELECT value ->> 'agent', event_seq + 1 - ROW_NUMBER() OVER (PARTITION BY value ->> 'agent' ORDER BY item.key DESC),
         value ->> 'id', value ->> 'kind', value ->> 'channel', 'waiting', 'agent_offline', value -> 'data', $2,
-        value ->> 'contact', unhex(value ->> 'content'), CASE WHEN value ->> 'is_incomplete' = '1' THEN $2 END,
+        value ->> 'contact', unhex(value ->> 'content'),
+        CASE WHEN keeps_texts AND value ->> 'kind' = 'message.received' THEN unhex(value ->> 'content') END, CASE WHEN value ->> 'is_incomplete' = '1' THEN $2 END,
         value ->> 'is_quiet' = '1'
     FROM jsonb_each($1) AS item JOIN agents ON agents.id = value ->> 'agent'";
 

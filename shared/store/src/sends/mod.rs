@@ -40,6 +40,9 @@ pub struct AcceptedSend {
     pub body_hash: String,
     /// Encrypted.
     pub content: Vec<u8>,
+    /// A copy of the content stays when the message is settled.
+    #[builder(default)]
+    pub is_kept: bool,
     /// The fallback to send if the carrier accepts the message and reports a failure later. Encrypted.
     pub fallback: Option<Vec<u8>>,
     pub verdict: &'static str,

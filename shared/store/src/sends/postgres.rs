@@ -15,11 +15,11 @@ use crate::{StoreError, postgres::PgDatabase};
 // Items without consent or budget are left out, so that they cost the others no extra round trip. `alone` compares each item with what is
 // spent, `running` adds those before it. Another batch may spend at the same time; then the CHECK refuses the whole batch.
 const ACCEPT: &str = "WITH item AS MATERIALIZED (
-    SELECT id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content, fallback,
+    SELECT id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content, keep, fallback,
         verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
         budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, replica, at, check_at
     FROM jsonb_to_recordset($1) AS i (id TEXT, org_id TEXT, agent_id TEXT, channel TEXT, sender TEXT,
-        recipient TEXT, contact TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, fallback TEXT, verdict TEXT, rule TEXT,
+        recipient TEXT, contact TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, keep INT, fallback TEXT, verdict TEXT, rule TEXT,
         send_purpose TEXT, ruling TEXT,
         carrier TEXT, estimate BIGINT, day TEXT, agent_day_cap BIGINT, agent_month_cap BIGINT, org_day_cap BIGINT,
         org_month_cap BIGINT, budget_id TEXT, budget_cap BIGINT, budget_day_cap BIGINT, thread_id TEXT, entity_id TEXT, reply_msg_id TEXT, task_id TEXT, replica TEXT, at TIMESTAMPTZ,
@@ -54,10 +54,10 @@ const ACCEPT: &str = "WITH item AS MATERIALIZED (
     ) AS reasons GROUP BY id
 ), accepted AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
-        content, fallback, status, verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
+        content, kept, fallback, status, verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
         reply_msg_id, task_id, attempts, replica, check_at, created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
-        decode(content, 'hex'), decode(fallback, 'hex'), 'sending', verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id,
+        decode(content, 'hex'), CASE WHEN keep = 1 THEN decode(content, 'hex') END, decode(fallback, 'hex'), 'sending', verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id,
         budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, 1, replica, check_at, at, at
     FROM item WHERE id NOT IN (SELECT id FROM omitted) ORDER BY agent_id, idempotency_key
     ON CONFLICT DO NOTHING RETURNING id

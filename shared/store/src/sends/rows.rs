@@ -33,6 +33,8 @@ pub struct AcceptRow<'a> {
     body_hash: &'a str,
     #[serde(serialize_with = "as_hex")]
     content: &'a [u8],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<u8>,
     fallback: Option<String>,
     verdict: &'static str,
     rule: Option<&'a str>,
@@ -72,6 +74,7 @@ impl<'a> From<&'a AcceptedSend> for AcceptRow<'a> {
             request_hash: &send.request_hash,
             body_hash: &send.body_hash,
             content: &send.content,
+            keep: send.is_kept.then_some(1),
             fallback: send.fallback.as_ref().map(hex::encode),
             verdict: send.verdict,
             rule: send.rule.as_deref(),

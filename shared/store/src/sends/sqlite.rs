@@ -22,7 +22,7 @@ use crate::StoreError;
 /// out; `crowded` compares with the items before it. `settling` holds the messages that were not settled before, with their cost.
 pub(crate) const TEMP_SCHEMA: &str = "
     CREATE TEMP TABLE accepting (id, org_id, agent_id, channel, sender, recipient, contact, omission, idempotency_key, request_hash, body_hash,
-        content, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
+        content, keep, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
         budget_id, budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
         check_at, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id);
@@ -32,11 +32,11 @@ pub(crate) const TEMP_SCHEMA: &str = "
     CREATE TEMP TRIGGER accept INSTEAD OF INSERT ON accept_batch BEGIN
         DELETE FROM accepting;
         INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content,
-                fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
+                keep, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
                 budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at)
             SELECT value ->> 'id', value ->> 'org_id', value ->> 'agent_id', value ->> 'channel', value ->> 'sender',
                 value ->> 'recipient', value ->> 'contact', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
-                unhex(value ->> 'content'), unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule',
+                unhex(value ->> 'content'), value ->> 'keep', unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule',
                 value ->> 'send_purpose', value ->> 'ruling', value ->> 'carrier',
                 value ->> 'estimate', value ->> 'day', value ->> 'agent_day_cap', value ->> 'agent_month_cap',
                 value ->> 'org_day_cap', value ->> 'org_month_cap', value ->> 'budget_id', value ->> 'budget_cap',
@@ -83,10 +83,10 @@ pub(crate) const TEMP_SCHEMA: &str = "
                 ) AS need WHERE cap IS NOT NULL
             ) WHERE total > cap);
         INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
-                fallback, status, verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
+                kept, fallback, status, verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
                 reply_msg_id, task_id, attempts, replica, check_at, created_at, updated_at)
             SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
-                fallback, 'sending', verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
+                CASE WHEN keep = 1 THEN content END, fallback, 'sending', verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
                 reply_msg_id, task_id, 1, replica, check_at, at, at
             FROM accepting WHERE omission IS NULL ON CONFLICT DO NOTHING;
         DELETE FROM accepting WHERE omission IS NULL AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = accepting.id);

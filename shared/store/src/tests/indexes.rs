@@ -16,7 +16,7 @@ use super::{
 use crate::{Acceptance, BilledBy, CallChange, EventLease, ReceiptEntry};
 
 /// Statements that fill the tables with rows of these numbers, as after some time of use.
-const FILL: [&str; 19] = [
+const FILL: [&str; 20] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series({rows}) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, monthly_price, number_id,
@@ -65,6 +65,8 @@ const FILL: [&str; 19] = [
     "INSERT INTO consent_events (id, org_id, contact, channel, purpose, action, method, actor, evidence, at, recorded_at)
         SELECT 'cev' || n, (SELECT MIN(id) FROM organizations), '+9' || n, 'sms', 'all', 'granted', 'import', 'x', '{}', now(),
             now() FROM generate_series({rows}) n",
+    "INSERT INTO callback_attempts (id, org_id, agent_id, event_id, event_type, outcome, milliseconds, at)
+        SELECT 'cba_' || n, 'o', 'a' || n % 49, 'e' || n, 't', 'failed', 1, now() FROM generate_series({rows}) n",
     "INSERT INTO limits (scope, max_spend, updated_at) SELECT 'task:o/t' || n, 1, now() FROM generate_series({rows}) n",
     "INSERT INTO spend (scope, period, held, settled, task_org_id)
         SELECT 'task:o/t' || n, 'total', 0, 0, 'o' FROM generate_series({rows}) n",
@@ -217,10 +219,28 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     store.is_own_sender(&busy, Channel::Sms).await.unwrap();
     store.find_scheduled(&busy, "k6").await.unwrap();
     call(store, &busy, round).await;
+    show_inbox(store, agent, &of_busy, now).await;
     look_for_anomalies(store, agent, now).await;
 }
 
 /// Runs the reads of the anomaly detectors, over a second in which nothing has happened.
+/// Reads what the inbox shows, and notes requests to callbacks.
+async fn show_inbox(store: &Store, agent: &Agent, busy: &Agent, now: Timestamp) {
+    let org = &agent.org_id;
+    for contact in [None, Some(PERSON)] {
+        store.list_received(org, Some(&busy.id), contact, 20).await.unwrap();
+    }
+    store.purge_kept_texts(now).await.unwrap();
+    super::callback_attempts::note(store, busy, "e7", "failed", true).await;
+    let of_event = crate::CallbackAttemptFilter {
+        event: Some("e7"),
+        ..Default::default()
+    };
+    for filter in [Default::default(), of_event] {
+        store.list_callback_attempts(org, &filter, 20).await.unwrap();
+    }
+}
+
 async fn look_for_anomalies(store: &Store, agent: &Agent, now: Timestamp) {
     let span = (now - seconds(1), now);
     assert_eq!(store.sum_traffic(span).await.unwrap(), []);

@@ -34,6 +34,7 @@ mod identity;
 mod inbound;
 mod incomplete_events;
 mod indexes;
+mod kept_texts;
 mod limits;
 mod messages;
 mod messages_of_org;
@@ -158,6 +159,7 @@ fn text(agent: &Agent, key: &str) -> AcceptedSend {
         request_hash: "aa11".into(),
         body_hash: "bb22".into(),
         content: vec![0, 1, 0xfe, 0xff],
+        is_kept: false,
         fallback: None,
         verdict: "allow",
         rule: None,

@@ -147,12 +147,14 @@ both_engines! {
         let agent = new_agent(db).await;
         let org = &agent.org_id;
         start(db, org, "sbj_1", SubjectJobKind::Erase).await;
-        let message = text(&agent, "k1");
+        let message = AcceptedSend { is_kept: true, ..text(&agent, "k1") };
+        db.change(setup()).set_text_retention(org, 30).await.unwrap();
         db.accept_send(message.clone()).await.unwrap();
         db.accept_send(text(&agent, "open")).await.unwrap();
         db.settle_send(settled(&message.id, accepted(5))).await.unwrap();
         super::scheduled::schedule(db, &agent, "k9", later(60)).await.unwrap();
-        read(db, vec![inbound_event(&agent, "e1", PERSON), inbound_event(&agent, "e2", STRANGER)]).await;
+        let written = crate::InboundRow { kind: "message.received", ..inbound_event(&agent, "e1", PERSON) };
+        read(db, vec![written, inbound_event(&agent, "e2", STRANGER)]).await;
         assert_eq!(db.find_next_scope(org, SubjectScope::Agent, "").await.unwrap().as_deref(), Some(agent.id.as_str()));
         assert_eq!(db.find_next_scope(org, SubjectScope::Agent, agent.id.as_str()).await.unwrap(), None);
         assert_eq!(db.find_next_scope(org, SubjectScope::Organization, "").await.unwrap().as_deref(), Some(org.as_str()));
@@ -162,6 +164,7 @@ both_engines! {
         let messages = rows(db, SubjectTable::Messages, agent.id.as_str()).await;
         assert_eq!(messages.iter().map(|row| row.is_open).collect::<Vec<_>>(), [false, true]);
         let sent = &messages[0];
+        assert!(sent.content.is_some(), "the kept text is part of an archive");
         assert_eq!((sent.address.as_deref(), sent.own_address.as_deref(), sent.vendor.as_deref()), (Some(PERSON), Some("+14155550100"), Some("simulator")));
         assert_eq!(db.list_subject_rows(SubjectTable::Messages, agent.id.as_str(), &sent.place, 9).await.unwrap().len(), 1);
 
@@ -188,6 +191,8 @@ both_engines! {
         assert_eq!((events[0].address.as_deref(), events[0].content.as_deref()), (Some("erased:x"), None));
         assert_eq!(events[0].data.as_deref().map(|data| serde_json::from_str::<serde_json::Value>(data).unwrap()), Some(json!({ "erased": true })));
         assert_eq!(events[1].address.as_deref(), Some(STRANGER));
+        let kept = "SELECT id FROM messages WHERE kept IS NOT NULL UNION ALL SELECT id FROM events WHERE kept IS NOT NULL";
+        assert_eq!(db.texts(kept).await, [] as [String; 0], "kept texts end with the person");
         let scheduled = rows(db, SubjectTable::ScheduledSends, agent.id.as_str()).await;
         erase(SubjectTable::ScheduledSends, &[row(&scheduled[0].id)], &[]).await;
         assert!(db.list_scheduled(&agent.id, None, 9).await.unwrap().is_empty());

@@ -1,0 +1,260 @@
+//! The inbox: conversations with people over all channels, with the texts that the organization keeps. Addresses are masked; links name a
+//! person by a reference that is valid in one session only.
+
+use axum::{
+    extract::{Query as UrlQuery, State},
+    response::{IntoResponse, Redirect, Response},
+};
+use butt_dial_domain::{Code, Failure};
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+pub use super::inbox_views::Query;
+use super::{
+    confirm,
+    inbox_views::{self as views, Conversation, reference},
+};
+use crate::{
+    app::App,
+    format::{list, masked, text},
+    member::Member,
+    page::{self, Place},
+    parts, rights,
+    session::Posted,
+};
+
+/// Requests to callbacks that are matched with the messages of a conversation.
+const ATTEMPTS: usize = 200;
+
+/// The state of the page besides its query.
+#[derive(Default)]
+struct Shown<'a> {
+    is_revealed: bool,
+    saved: Option<&'a str>,
+    failed: Option<(&'a Posted, &'a Failure)>,
+}
+
+/// `GET /inbox`
+pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQuery<Query>) -> Response {
+    render(&app, &member, &query, Shown::default()).await
+}
+
+/// `POST /inbox`: writes as an agent, shows the address, or sets for how long texts are kept.
+pub async fn act(State(app): State<App>, posted: Posted) -> Response {
+    let member = &posted.member;
+    let query = Query {
+        person: posted.get("person").to_owned(),
+        contact: String::new(),
+        agent: posted.get("filter").to_owned(),
+    };
+    let here = app.path("/inbox");
+    match posted.get("do") {
+        "keep" => {
+            if let Some(page) = confirm::required(&app, &posted, &here, "change for how long texts are kept") {
+                return page;
+            }
+            let kept =
+                match posted.get("days").parse::<u32>() {
+                    Ok(days) => app.call(member, "set_text_retention", json!({ "days": days })).await,
+                    Err(_) => Err(Failure::new(Code::InvalidArgument, "give whole days, such as 30")
+                        .detail("fields", vec!["days"])),
+                };
+            match kept {
+                Ok(_) => Redirect::to(&format!("{here}#keep")).into_response(),
+                Err(failure) => failed(&app, &posted, &query, &failure).await,
+            }
+        }
+        "reveal" => {
+            if !rights::operates(member.role()) {
+                return failed(&app, &posted, &query, &rights::refusal(member.role())).await;
+            }
+            app.note(member, "contact.reveal", posted.get("person"), json!({}))
+                .await;
+            let shown = Shown {
+                is_revealed: true,
+                ..Shown::default()
+            };
+            render(&app, member, &query, shown).await
+        }
+        _ => match send(&app, &posted).await {
+            Ok(()) => Redirect::to(&format!("{here}?{}#conversation", address_of(&query))).into_response(),
+            Err(failure) => failed(&app, &posted, &query, &failure).await,
+        },
+    }
+}
+
+async fn failed(app: &App, posted: &Posted, query: &Query, failure: &Failure) -> Response {
+    let shown = Shown {
+        failed: Some((posted, failure)),
+        ..Shown::default()
+    };
+    render(app, &posted.member, query, shown).await
+}
+
+/// Returns the query of a page of a person.
+fn address_of(query: &Query) -> String {
+    let mut url = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in [
+        ("person", &query.person),
+        ("contact", &query.contact),
+        ("agent", &query.agent),
+    ] {
+        if !value.is_empty() {
+            url.append_pair(name, value);
+        }
+    }
+    url.finish()
+}
+
+async fn send(app: &App, posted: &Posted) -> Result<(), Failure> {
+    let (member, agent) = (&posted.member, posted.get("agent"));
+    let query = Query {
+        person: posted.get("person").to_owned(),
+        ..Query::default()
+    };
+    let inbox = app.call(member, "list_inbox", json!({})).await?;
+    let contact = find(member, &inbox, &query).ok_or_else(gone)?;
+    let channel = posted.get("channel");
+    let mut args =
+        json!({ "to": contact, "channel": channel, "body": posted.get("text"), "idempotencyKey": posted.get("key") });
+    if let Some(subject) = posted.optional("subject") {
+        args["subject"] = json!(subject);
+    }
+    let sent = app.call_as_agent(member, agent, "comms_send_message", args).await?;
+    app.note(
+        member,
+        "message.send",
+        text(&sent, "messageId"),
+        json!({ "agent": agent }),
+    )
+    .await;
+    Ok(())
+}
+
+fn gone() -> Failure {
+    Failure::new(
+        Code::NotFound,
+        "this conversation is not among the newest ones any more",
+    )
+    .hint("search for the address of the person")
+}
+
+/// Finds the address of the person of a page.
+fn find(member: &Member, inbox: &Value, query: &Query) -> Option<String> {
+    match query.contact.trim() {
+        "" => {
+            let mut contacts = list(inbox, "contacts").iter().map(|contact| text(contact, "contact"));
+            contacts
+                .find(|contact| reference(member, contact) == query.person)
+                .map(str::to_owned)
+        }
+        typed => Some(typed.to_owned()),
+    }
+}
+
+async fn render(app: &App, member: &Member, query: &Query, shown: Shown<'_>) -> Response {
+    match body(app, member, query, &shown).await {
+        Ok(body) => page::member(app, member, Place::Inbox, "Inbox", &body),
+        Err(failure) => page::member_failed(app, member, Place::Inbox, &failure),
+    }
+}
+
+async fn body(app: &App, member: &Member, query: &Query, shown: &Shown<'_>) -> Result<Markup, Failure> {
+    let agents = app.call(member, "list_agents", json!({ "limit": 200 })).await?;
+    let agents = list(&agents, "agents");
+    let inbox = app.call(member, "list_inbox", of_agent(query)).await?;
+    let contact = find(member, &inbox, query);
+    let conversation = match &contact {
+        Some(contact) => Some(read(app, member, query, contact).await?),
+        None => None,
+    };
+    if let Some(conversation) = &conversation
+        && conversation.entries.iter().any(|entry| entry["text"].is_string())
+    {
+        app.note(member, "inbox.read", &masked(&conversation.contact), json!({}))
+            .await;
+    }
+    let days = inbox["keepTextsDays"].as_u64().unwrap_or_default();
+    Ok(html! {
+        (parts::head("Inbox", "Conversations with people over all channels, the newest first.", &html! {}))
+        @if let Some(saved) = shown.saved { p role="status" { (saved) } }
+        (views::filters(app, query, agents))
+        div class="phones" {
+            (views::people(app, member, query, &inbox, contact.as_deref()))
+            @match &conversation {
+                Some(conversation) => (views::conversation(app, member, query, conversation, agents, (shown.is_revealed, shown.failed))),
+                None => {
+                    section class="card flush" aria-label="Conversation" {
+                        (parts::empty("No conversation is open", "Choose a person of the list, or give an address above.", None))
+                    }
+                }
+            }
+        }
+        (views::keep(app, member, days, shown.failed.map(|(_, failure)| failure)))
+    })
+}
+
+/// Returns the arguments that narrow an operation to the agent of a page.
+fn of_agent(query: &Query) -> Value {
+    match query.agent.is_empty() {
+        true => json!({}),
+        false => json!({ "agentId": query.agent }),
+    }
+}
+
+async fn read(app: &App, member: &Member, query: &Query, contact: &str) -> Result<Conversation, Failure> {
+    let mut args = of_agent(query);
+    args["contact"] = json!(contact);
+    let thread = app.call(member, "get_inbox_thread", args).await?;
+    let attempts = app
+        .call(member, "list_callback_attempts", json!({ "limit": ATTEMPTS }))
+        .await?;
+    Ok(Conversation {
+        card: card(app, member, contact, list(&thread, "entries")).await,
+        entries: list(&thread, "entries").to_vec(),
+        attempts: list(&attempts, "attempts").to_vec(),
+        keeps_texts: thread["keepTextsDays"].as_u64().unwrap_or_default() > 0,
+        contact: contact.to_owned(),
+    })
+}
+
+/// Reads what is known of the person, as the agent of the newest message sees it.
+async fn card(app: &App, member: &Member, contact: &str, entries: &[Value]) -> Option<Value> {
+    let agent = text(entries.last()?, "agentId").to_owned();
+    let known = app.call_as_agent(
+        member,
+        &agent,
+        "comms_get_contact_profile",
+        json!({ "contact": contact }),
+    );
+    known.await.ok()
+}
+
+/// Renders the messages of a conversation, which are live.
+pub async fn live_thread(app: &App, member: &Member, query: &Query) -> Result<Markup, Failure> {
+    let contact = match query.contact.is_empty() {
+        true => {
+            let inbox = app.call(member, "list_inbox", json!({})).await?;
+            find(member, &inbox, query).ok_or_else(gone)?
+        }
+        false => query.contact.clone(),
+    };
+    let conversation = read(app, member, query, &contact).await?;
+    Ok(views::thread(app, &conversation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_of_a_person_leaves_empty_fields_out() {
+        let query = Query {
+            person: "ab".into(),
+            agent: "a & b".into(),
+            ..Query::default()
+        };
+        assert_eq!(address_of(&query), "person=ab&agent=a+%26+b");
+        assert_eq!(of_agent(&Query::default()), json!({}));
+    }
+}

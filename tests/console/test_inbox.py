@@ -1,0 +1,80 @@
+"""The inbox, and the texts that an organization keeps."""
+
+import json
+
+from test_console import wait_until
+from test_simulator import EVIL, agent_token, until, write
+
+PERSON = "+14155550170"
+
+
+def open_person(page, masked="+141•••70"):
+    found = page.locator(f".people a:has-text('{masked}')")
+    until(lambda: (page.goto("/console/inbox"), found.count())[1])
+    found.click()
+
+
+def keep(owner, days):
+    owner.go("/inbox")
+    owner.page.fill("#days", str(days))
+    owner.page.click("#keep button:has-text('Save')")
+    owner.confirm()
+
+
+def test_texts_are_kept_only_when_the_organization_says_so(claimed):
+    program, owner = claimed
+    page, token = owner.page, agent_token(program)
+    write(page, "A text that nothing keeps", PERSON)
+    until(lambda: "nothing keeps" in json.dumps(program.rest("GET", "/api/v1/waiting-messages", token)))
+    open_person(page)
+    assert page.locator(".thread >> text=Text not kept").count() == 1 and PERSON not in page.content()
+    page.click(".thread >> text=Keep texts")
+    owner.picture("inbox-not-kept")
+    keep(owner, 91)
+    page.wait_for_selector("#keep [role=alert]")
+    keep(owner, 30)
+    wait_until(page, "kept for 30 days")
+    # The profile of an agent is known for less than a second.
+    page.wait_for_timeout(1_000)
+    write(page, f"Do you have a table? {EVIL}", PERSON)
+    until(lambda: "table" in json.dumps(program.rest("GET", "/api/v1/waiting-messages", token)))
+    open_person(page)
+    wait_until(page, "Do you have a table?")
+    wait_until(page, "Told by a session or a poll")
+    assert "nothing keeps" not in page.inner_text("main"), "what was not kept is gone"
+    assert EVIL in page.inner_text(".thread") and "pwned" not in page.title()
+    page.fill("#text", f"Yes, at eight. {EVIL}")
+    page.click("main button:has-text('Send')")
+    wait_until(page, "Yes, at eight.")
+    wait_until(page, "delivered")
+    assert page.locator(".thread img, .thread script").count() == 0
+    owner.picture("inbox")
+    page.goto(f"/console/simulator?person=%2B{PERSON[1:]}")
+    wait_until(page, "Yes, at eight.")
+    page.goto("/console/audit")
+    actions = page.inner_text("tbody")
+    assert all(action in actions for action in ["texts.keep", "message.send", "inbox.read"]), actions
+    team = json.loads(program.command("bootstrap", "--json"))["teamToken"]
+    thread = program.rest("GET", f"/api/v1/inbox/thread?contact=%2B{PERSON[1:]}", team)
+    assert [entry.get("text", "")[:3] for entry in thread["entries"]] == ["", "Do ", "Yes"]
+    keep(owner, 0)
+    open_person(page)
+    assert page.locator(".thread >> text=Text not kept").count() == 3
+    assert not owner.problems, owner.problems
+
+
+def test_address_is_shown_on_request_and_refusals_keep_the_text(claimed):
+    _, owner = claimed
+    page = owner.page
+    write(page, "Hello", "+14155550171")
+    open_person(page, "+141•••71")
+    page.click("text=Show (is written to the audit log)")
+    wait_until(page, "+14155550171")
+    write(page, "STOP", "+14155550171")
+    until(lambda: (open_person(page, "+141•••71"), page.locator("text=no agent may write").count())[1])
+    page.fill("#text", "A text that must not be lost")
+    page.click("main button:has-text('Send')")
+    page.wait_for_selector("#outcome [role=alert]")
+    assert page.input_value("#text") == "A text that must not be lost"
+    page.goto("/console/inbox?contact=%2B19995550000")
+    assert page.locator("text=No messages").count() == 1
