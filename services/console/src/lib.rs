@@ -75,6 +75,7 @@ fn router(app: &App) -> Router {
         .route("/console/setup/{step}", post(setup::act))
         .route("/console/messages", get(messages::show).post(messages::send))
         .route("/console/messages/{id}", get(message::show).post(message::reveal))
+        .route("/console/overview.csv", get(overview::table))
         .route("/console/inbox", get(inbox::show).post(inbox::act))
         .route("/console/calls", get(calls::show))
         .route("/console/calls/{id}", get(call::show).post(call::act))

@@ -94,6 +94,7 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<billing::list_voices::ListVoices>(),
         Definition::of::<register_agent::RegisterAgent>(),
         Definition::of::<organization::get_overview::GetOverview>(),
+        Definition::of::<organization::get_overview::ExportOverview>(),
         Definition::of::<organization::list_messages::ListMessages>(),
         Definition::of::<organization::get_message_timeline::GetMessageTimeline>(),
         Definition::of::<organization::list_inbox::ListInbox>(),

@@ -2,6 +2,7 @@
 
 use axum::{
     extract::State,
+    http::header,
     response::{IntoResponse, Redirect, Response},
 };
 use butt_dial_domain::Failure;
@@ -34,6 +35,7 @@ pub async fn show(State(app): State<App>, member: Member) -> Response {
     }
     let body = html! {
         (parts::head("Overview", "The last 24 hours of all agents. Figures are live; days are in UTC.", &html! {
+            a class="button" href=(app.path("/overview.csv")) { "CSV" }
             @if rights::operates(member.role()) { a class="button" href=(app.path("/messages#new")) { "Send a message" } }
         }))
         @if let Some(open) = steps.open_count() {
@@ -46,6 +48,20 @@ pub async fn show(State(app): State<App>, member: Member) -> Response {
         (days(&overview))
     };
     page::member(&app, &member, Place::Overview, "Overview", &body)
+}
+
+/// `GET /overview.csv`: the figures as a table.
+pub async fn table(State(app): State<App>, member: Member) -> Response {
+    match app.call(&member, "export_overview", json!({ "days": 92 })).await {
+        Ok(table) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"overview.csv\""),
+            ];
+            (headers, table.as_str().unwrap_or_default().to_owned()).into_response()
+        }
+        Err(failure) => page::member_failed(&app, &member, Place::Overview, &failure),
+    }
 }
 
 /// Renders the part that is live.

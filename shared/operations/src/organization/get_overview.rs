@@ -16,6 +16,7 @@ const MAX_DAYS: u64 = 92;
 const MAX_LIVE: u32 = 200;
 
 pub struct GetOverview;
+pub struct ExportOverview;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
@@ -153,5 +154,83 @@ impl Operation for GetOverview {
             last_day,
             at: time(now),
         })
+    }
+}
+
+/// Lines with figure, day, channel, status, value and unit. The columns that a figure does not tell apart are empty.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Table(String);
+
+impl Operation for ExportOverview {
+    const NAME: &'static str = "export_overview";
+    const TITLE: &'static str = "Export the overview";
+    const DESCRIPTION: &'static str = "Returns the figures of the overview as a table (CSV): messages, live calls, spend, and usage by day. Requires a team token.";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: "/api/v1/overview/export",
+        status: 200,
+    });
+    const ERRORS: &'static [&'static [Code]] = GetOverview::ERRORS;
+    const CONTENT_TYPE: &'static str = "text/csv; charset=utf-8";
+
+    type Args = Args;
+    type Output = Table;
+
+    fn text(output: &Table) -> Option<String> {
+        Some(output.0.clone())
+    }
+
+    async fn run(context: Context, args: Args) -> Result<Table, Failure> {
+        Ok(Table(GetOverview::run(context, args).await?.table()))
+    }
+}
+
+impl Output {
+    /// Writes the figures as a table. No column holds a text of a client.
+    fn table(&self) -> String {
+        let mut table = "figure,day,channel,status,value,unit\n".to_owned();
+        let mut line = |figure: &str, day: &str, channel: &str, status: &str, value: &str, unit: &str| {
+            table.push_str(&[figure, day, channel, status, value, unit].join(","));
+            table.push('\n');
+        };
+        for row in &self.messages {
+            let count = row.messages.to_string();
+            line("messages_24h", "", &row.channel, &row.status, &count, "messages");
+        }
+        line("live_calls", "", "", "", &self.live_calls.to_string(), "calls");
+        for (figure, period) in [
+            ("spend_today", &self.spend.today),
+            ("spend_this_month", &self.spend.this_month),
+        ] {
+            for (status, amount) in [
+                ("held", period.held),
+                ("settled", period.settled),
+                ("total", period.total),
+            ] {
+                line(figure, "", "", status, &amount.to_string(), self.spend.currency);
+            }
+        }
+        for row in &self.daily {
+            line(
+                "usage",
+                &row.day,
+                &row.channel,
+                "",
+                &row.messages.to_string(),
+                "messages",
+            );
+            line(
+                "cost",
+                &row.day,
+                &row.channel,
+                "",
+                &row.cost.to_string(),
+                self.spend.currency,
+            );
+        }
+        table
     }
 }
