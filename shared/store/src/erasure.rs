@@ -84,6 +84,7 @@ const OF_ORG: &[&str] = &[
     "DELETE FROM console_sessions WHERE org_id = $1",
     "DELETE FROM console_invitations WHERE org_id = $1",
     "DELETE FROM console_marks WHERE org_id = $1",
+    "DELETE FROM console_filters WHERE org_id = $1",
     "DELETE FROM one_time_tokens WHERE org_id = $1",
     "DELETE FROM account_notices WHERE org_id = $1",
     "DELETE FROM tokens WHERE org_id = $1",

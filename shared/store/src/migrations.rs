@@ -113,6 +113,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(72, "0072_kept_texts"),
     per_engine!(73, "0073_messages_kept"),
     per_engine!(74, "0074_events_kept"),
+    portable!(75, "0075_console_filters"),
 ];
 
 impl Step {

@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::saved_filters;
 use crate::{
     app::App,
     format::{self, list, masked, money, text, time},
@@ -76,6 +77,18 @@ impl Query {
         url.finish()
     }
 
+    /// Returns the query of the filters that can be saved: those without an address, and without a place in the list.
+    fn savable(&self) -> String {
+        let kept = ["agent", "channel", "status", "rule", "code"];
+        let mut url = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.fields() {
+            if kept.contains(&name) && !value.is_empty() {
+                url.append_pair(name, value);
+            }
+        }
+        url.finish()
+    }
+
     fn is_filtered(&self) -> bool {
         self.fields()[..7].iter().any(|(_, value)| !value.is_empty())
     }
@@ -102,6 +115,9 @@ pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQu
 /// `POST /messages`: sends a message as an agent.
 pub async fn send(State(app): State<App>, posted: Posted) -> Response {
     let member = &posted.member;
+    if !posted.get("do").is_empty() {
+        return saved_filters::act(&app, &posted).await;
+    }
     let mut args = json!({
         "to": posted.get("to"), "channel": posted.get("channel"), "body": posted.get("body"),
         "idempotencyKey": posted.get("key"),
@@ -159,6 +175,7 @@ async fn render(app: &App, member: &Member, query: &Query, failed: Option<(&Post
             @if rights::operates(member.role()) && !agents.is_empty() { a class="button primary" href="#new" { "New message" } }
         }))
         (filters(app, query, &agents))
+        (saved_filters::show(app, member, &query.savable()).await)
         @match &found {
             Ok(found) => (table(app, query, found, &agents)),
             Err(failure) => (parts::failure(failure)),
@@ -326,6 +343,7 @@ mod tests {
             "status=failed&contact=%2B1+%26+more&before=msg_1"
         );
         assert_eq!(query.args(), json!({ "status": "failed", "contact": "+1 & more" }));
+        assert_eq!(query.savable(), "status=failed", "no address");
         assert!(query.is_filtered() && !Query::default().is_filtered());
     }
 }

@@ -28,6 +28,7 @@ pub mod playground;
 mod playground_call;
 mod playground_form;
 pub mod providers;
+mod saved_filters;
 pub mod setup;
 mod setup_forms;
 mod setup_state;

@@ -2,6 +2,7 @@
 //! stores or logs a password, a code or the secret of a link or of a session.
 
 mod claim;
+mod filters;
 mod invitations;
 mod one_time_passwords;
 mod passwords;

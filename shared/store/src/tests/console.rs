@@ -221,6 +221,25 @@ both_engines! {
         assert!(find(db, "s1", morning()).await.is_some() && find(db, "s2", morning()).await.is_none());
     }
 
+    async fn filters_belong_to_a_person_in_an_organization(db: &Database) {
+        let (org, other) = (new_org(db).await, new_org(db).await);
+        let user = owner(db, &org).await;
+        let filter = |name: &str, query: &str| crate::ConsoleFilter { name: name.into(), query: query.into() };
+        let save = async |org: &OrgId, filter: &crate::ConsoleFilter| {
+            db.save_console_filter(org, &user, filter, 2, morning()).await.unwrap()
+        };
+        assert!(save(&org, &filter("b", "status=failed")).await && save(&org, &filter("a", "x=1")).await);
+        assert!(!save(&org, &filter("c", "x=2")).await, "two are enough");
+        assert!(save(&org, &filter("a", "x=3")).await, "the name is known");
+        assert!(save(&other, &filter("c", "x=4")).await);
+        let list = async |org: &OrgId| db.list_console_filters(org, &user).await.unwrap();
+        assert_eq!(list(&org).await, [filter("a", "x=3"), filter("b", "status=failed")]);
+        assert!(db.delete_console_filter(&org, &user, "a").await.unwrap());
+        assert!(!db.delete_console_filter(&org, &user, "a").await.unwrap());
+        assert!(!db.delete_console_filter(&org, "usr_other", "b").await.unwrap());
+        assert_eq!((list(&org).await.len(), list(&other).await), (1, vec![filter("c", "x=4")]));
+    }
+
     async fn marks_are_kept_by_organization(db: &Database) {
         let (org, other) = (new_org(db).await, new_org(db).await);
         for _ in 0..2 {
