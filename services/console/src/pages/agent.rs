@@ -9,7 +9,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::confirm;
+use super::{
+    agent_edits, confirm, conflict,
+    limit_forms::{LIMITS, limit_fields, limits, wrong},
+};
 use crate::{
     app::App,
     format::{self, count, list, money, text, time},
@@ -27,15 +30,6 @@ const TABS: [(&str, &str); 5] = [
     ("limits", "Limits"),
     ("callback", "Callback"),
 ];
-/// Limits with their names.
-const LIMITS: [(&str, &str); 5] = [
-    ("maxActionsPerMinute", "Messages and calls a minute"),
-    ("maxActionsPerHour", "Messages and calls an hour"),
-    ("maxActionsPerDay", "Messages and calls a day"),
-    ("maxSpendPerDay", "US dollars a day"),
-    ("maxSpendPerMonth", "US dollars a month"),
-];
-
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Query {
@@ -66,6 +60,11 @@ pub async fn act(State(app): State<App>, Path(id): Path<String>, posted: Posted)
         return page;
     }
     let (member, tab) = (&posted.member, posted.get("tab").to_owned());
+    match agent_edits::changed_meanwhile(&app, &posted, &id).await {
+        Ok(None) => {}
+        Ok(Some(page)) => return page,
+        Err(failure) => return render(&app, member, &id, &Query { tab, saved: false }, Some(&failure)).await,
+    }
     match change(&app, &posted, &id).await {
         Ok(Some(secret)) => shown_once(&app, &format!("{here}?tab={tab}"), &secret),
         Ok(None) => Redirect::to(&format!("{here}?tab={tab}&saved=true")).into_response(),
@@ -125,45 +124,6 @@ async fn change(app: &App, posted: &Posted, id: &str) -> Result<Option<String>, 
         _ => return Err(Failure::new(Code::InvalidArgument, "the form is not known")),
     }
     Ok(None)
-}
-
-fn wrong(field: &'static str, message: &'static str) -> Failure {
-    Failure::new(Code::InvalidArgument, message).detail("fields", vec![field])
-}
-
-/// Reads limits; an empty field removes its limit.
-pub fn limits(posted: &Posted) -> Result<Value, Failure> {
-    let mut limits = json!({});
-    for (name, _) in LIMITS {
-        if !posted.fields.contains_key(name) {
-            continue;
-        }
-        limits[name] = match posted.optional(name) {
-            None => Value::Null,
-            Some(number) if name.starts_with("maxActions") => {
-                json!(
-                    number
-                        .parse::<u32>()
-                        .map_err(|_| wrong(name, "a limit is a whole number"))?
-                )
-            }
-            Some(amount) => json!(
-                amount
-                    .parse::<f64>()
-                    .map_err(|_| wrong(name, "a limit is an amount such as 20"))?
-            ),
-        };
-    }
-    Ok(limits)
-}
-
-/// Renders the fields of limits. `only`: of these names.
-pub fn limit_fields(current: &Value, failure: Option<&Failure>, only: &[&str]) -> Markup {
-    html! {
-        @for (name, label) in LIMITS.into_iter().filter(|(name, _)| only.is_empty() || only.contains(name)) {
-            (Field::new(name, label).value(&current[name].as_f64().map(|limit| limit.to_string()).unwrap_or_default()).checked_by(failure).render())
-        }
-    }
 }
 
 fn shown_once(app: &App, back: &str, secret: &str) -> Response {
@@ -336,6 +296,7 @@ async fn limits_tab(app: &App, member: &Member, id: &str, failure: Option<&Failu
                 form class="form" method="post" action=(app.path(&format!("/agents/{id}"))) {
                     (page::token(member))
                     input type="hidden" name="tab" value="limits";
+                    (conflict::seen(&usage["limits"]))
                     (limit_fields(&usage["limits"], failure, &[]))
                     div class="row" { button class="primary" name="do" value="limits" { "Save" } }
                 }
@@ -356,6 +317,7 @@ fn callback(app: &App, member: &Member, agent: &Value, failure: Option<&Failure>
                 form class="form" method="post" action=(app.path(&format!("/agents/{id}"))) {
                     (page::token(member))
                     input type="hidden" name="tab" value="callback";
+                    (conflict::seen(&agent["callbackUrl"]))
                     (Field::new("url", "Address").kind("url").value(url).checked_by(failure).hint("https. Empty removes it.").render())
                     div class="row" { button class="primary" name="do" value="callback" { "Save" } }
                 }

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod agent;
+mod agent_edits;
 pub mod agents;
 pub mod alerts;
 pub mod approvals;
@@ -11,6 +12,7 @@ pub mod callbacks;
 pub mod calls;
 pub mod check;
 pub mod confirm;
+mod conflict;
 pub mod connect;
 pub mod dead_letters;
 pub mod do_not_contact;
@@ -19,6 +21,7 @@ pub mod inbox;
 mod inbox_views;
 pub mod invitation;
 pub mod keys;
+mod limit_forms;
 pub mod members;
 pub mod message;
 pub mod messages;

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    agent::{limit_fields, limits},
+    conflict,
+    limit_forms::{edited, limit_fields, limits},
     overview::{bars_of, budget},
 };
 use crate::{
@@ -45,6 +46,15 @@ pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQu
 
 /// `POST /spend`: sets the limits of the organization.
 pub async fn act(State(app): State<App>, posted: Posted) -> Response {
+    match app.call(&posted.member, "get_overview", json!({ "days": 1 })).await {
+        Ok(overview) => {
+            let now = &overview["spend"]["limits"];
+            if let Some(page) = conflict::required(&app, &posted, &app.path("/spend"), now, &edited(&posted, now)) {
+                return page;
+            }
+        }
+        Err(failure) => return render(&app, &posted.member, &Query::default(), Some(&failure)).await,
+    }
     let changed = match limits(&posted) {
         Ok(limits) => {
             let args = json!({ "limits": limits, "confirm": true });
@@ -130,6 +140,7 @@ fn limits_form(app: &App, member: &Member, overview: &Value, failure: Option<&Fa
             p class="muted small" { "All agents together stop at them. An empty field removes a limit." }
             form class="form" method="post" action=(app.path("/spend")) {
                 (page::token(member))
+                (conflict::seen(&overview["spend"]["limits"]))
                 (limit_fields(&overview["spend"]["limits"], failure, &["maxSpendPerDay", "maxSpendPerMonth", "maxActionsPerDay"]))
                 div class="row" { button class="primary" { "Save" } }
             }
