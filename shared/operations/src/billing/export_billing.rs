@@ -16,7 +16,7 @@ pub struct Args {
     from: String,
     /// The last day, included. At most 366 days.
     to: String,
-    /// What each line sums up. The default is day.
+    /// The unit of a line. The default is day.
     #[serde(default)]
     #[schemars(extend("enum" = ["day", "agent", "channel", "task"]))]
     by: Option<String>,

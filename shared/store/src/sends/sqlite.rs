@@ -1,4 +1,4 @@
-//! Accept and settle on SQLite, as one statement: an insert into a temporary view, whose triggers write all tables. Each result of
+//! Accept and settle on SQLite, as one statement: an insert into a temporary view with triggers that write all tables. Each result of
 //! a statement wakes its caller, which costs more than most of these statements. A statement is a transaction, so nothing remains
 //! open when its caller goes away. The effect per row is the same as in `postgres.rs`. `jsonb_each` (SQLite 3.51, bundled) reads
 //! the rows once, into a temporary table of the connection; `json_each` would write each row as text and parse it again for every
