@@ -32,7 +32,8 @@ def fresh():
 @pytest.fixture(scope="session")
 def claimed(chromium):
     """A program with an owner, shared by the checks that do not change it much. Returns it with the owner."""
-    program = Program()
+    # All checks together send more in a minute than an agent may by default.
+    program = Program(DEFAULT_MAX_ACTIONS_PER_MINUTE="1000")
     owner = Person(chromium, program)
     owner.claim()
     yield program, owner

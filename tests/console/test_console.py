@@ -15,6 +15,7 @@ AXE = pathlib.Path(os.environ["AXE"]).read_text()
 PAGES = [
     "", "/setup", "/messages", "/calls", "/alerts", "/agents", "/numbers", "/providers", "/callbacks", "/connect", "/inbox", "/simulator",
     "/playground", "/check", "/approvals", "/do-not-contact", "/spend", "/keys", "/members", "/audit", "/dead-letters", "/system", "/account",
+    "/inbox?contact=%2B14155550130", "/simulator?person=%2B14155550130", "/playground?tool=comms_list_events",
 ]
 
 

@@ -140,11 +140,14 @@ def test_playground_runs_an_operation_and_shows_the_call(claimed):
     program, owner = claimed
     page = owner.page
     page.goto("/console/playground")
+    page.select_option("#agent", label="First agent")
+    page.click("main button:has-text('Choose')")
     page.fill("#arg-to", "+14155550195")
     page.select_option("#arg-channel", "sms")
     page.fill("#arg-body", f"It's {EVIL}")
     page.click("main button:has-text('Run as')")
-    wait_until(page, "messageId")
+    page.wait_for_selector("#result-json, main [role=alert]")
+    assert page.locator("main [role=alert]").count() == 0, page.inner_text("main [role=alert]")
     result = json.loads(page.inner_text("#result-json"))
     assert result["to"] == "+14155550195" and page.locator("[role=status]:has-text(' ms')").count() == 1
     mcp = json.loads(page.inner_text("#as-mcp"))
