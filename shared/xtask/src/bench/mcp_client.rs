@@ -33,10 +33,11 @@ pub fn next() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Returns the arguments of message `n`, each with its own idempotency key.
+/// Returns the arguments of message `n`, each with its own idempotency key. No recipient is a number of an agent, which would get the
+/// message without a carrier.
 pub fn sms(n: u64) -> String {
     format!(
-        r#"{{"to":"+1415555{:04}","channel":"sms","body":"Your order {n} has shipped and arrives on Tuesday.","idempotencyKey":"bench-{}-{n}"}}"#,
+        r#"{{"to":"+1415556{:04}","channel":"sms","body":"Your order {n} has shipped and arrives on Tuesday.","idempotencyKey":"bench-{}-{n}"}}"#,
         n % 10_000,
         std::process::id()
     )
