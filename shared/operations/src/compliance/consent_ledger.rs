@@ -118,10 +118,10 @@ pub struct EntryArgs {
     /// all (the default) or marketing (of whatsapp).
     #[serde(default)]
     purpose: Option<String>,
-    #[schemars(extend("enum" = ["granted", "revoked"]))]
+    /// granted or revoked.
     status: String,
+    /// express, implied or transactional.
     #[serde(default)]
-    #[schemars(extend("enum" = ["express", "implied", "transactional"]))]
     kind: Option<String>,
     /// When the person has consented, in RFC 3339.
     at: String,

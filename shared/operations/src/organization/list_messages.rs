@@ -9,6 +9,15 @@ use super::message_view::MessageView;
 use crate::{Context, Hints, Operation, Route, time};
 
 const DEFAULT_LIMIT: u32 = 50;
+const STATUSES: [&str; 7] = [
+    "pending",
+    "accepted",
+    "sent",
+    "delivered",
+    "read",
+    "failed",
+    "unconfirmed",
+];
 
 pub struct ListMessages;
 
@@ -19,7 +28,7 @@ pub struct Args {
     agent_id: Option<String>,
     /// sms, whatsapp, email, voice or another channel.
     channel: Option<String>,
-    #[schemars(extend("enum" = ["pending", "accepted", "sent", "delivered", "read", "failed", "unconfirmed"]))]
+    #[schemars(extend("enum" = STATUSES))]
     status: Option<String>,
     /// The recipient.
     contact: Option<String>,
@@ -76,6 +85,12 @@ impl Operation for ListMessages {
             Some(id) => Some(product.agents.get(&context.caller, id).await?.agent.id),
             None => None,
         };
+        if let Some(status) = &args.status
+            && !STATUSES.contains(&status.as_str())
+        {
+            let message = format!("status must be one of {}", STATUSES.join(", "));
+            return Err(Failure::new(Code::InvalidArgument, message));
+        }
         let filter = MessageFilter {
             agent: agent.as_ref(),
             channel: args.channel.as_deref(),
