@@ -78,7 +78,7 @@ pub struct SentMessage {
     pub status: String,
     pub failure: Option<String>,
     pub created_at: Timestamp,
-    /// Encrypted: the kept text, or the one of a message without an outcome.
+    /// Encrypted: the kept text. Not the content of a message without an outcome, which may be a one-time code.
     pub text: Option<Vec<u8>>,
 }
 
@@ -133,8 +133,8 @@ impl Store {
                     CASE WHEN stage IN ('sent', 'delivered', 'read') THEN stage
                         WHEN stage IN ('failed', 'undelivered') THEN 'failed'
                         WHEN status IN ('sending', 'unknown') THEN 'pending' ELSE status END AS status,
-                    failure, created_at, coalesce(kept, content) AS text
-                FROM (SELECT agent_id, id, channel, sender, recipient, stage, status, failure, created_at, kept, content
+                    failure, created_at, kept AS text
+                FROM (SELECT agent_id, id, channel, sender, recipient, stage, status, failure, created_at, kept
                     FROM messages WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 2000) AS looked_at
                 WHERE channel <> 'voice' AND ($2 IS NULL OR agent_id = $2)
                     AND ($3 IS NULL OR recipient = ANY (ARRAY(SELECT jsonb_array_elements_text($3))))
@@ -143,8 +143,8 @@ impl Store {
                     CASE WHEN stage IN ('sent', 'delivered', 'read') THEN stage
                         WHEN stage IN ('failed', 'undelivered') THEN 'failed'
                         WHEN status IN ('sending', 'unknown') THEN 'pending' ELSE status END AS status,
-                    failure, created_at, coalesce(kept, content) AS text
-                FROM (SELECT agent_id, id, channel, sender, recipient, stage, status, failure, created_at, kept, content
+                    failure, created_at, kept AS text
+                FROM (SELECT agent_id, id, channel, sender, recipient, stage, status, failure, created_at, kept
                     FROM messages WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 2000) AS looked_at
                 WHERE channel <> 'voice' AND ($2 IS NULL OR agent_id = $2)
                     AND ($3 IS NULL OR recipient IN (SELECT value FROM json_each($3)))

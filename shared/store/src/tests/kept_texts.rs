@@ -85,6 +85,13 @@ both_engines! {
         assert_eq!((texts[0].agent(), texts[0].status.as_str()), (agent.id.clone(), "accepted"));
     }
 
+    async fn text_without_outcome_is_shown_only_if_it_is_kept(db: &Database) {
+        let agent = new_agent(db).await;
+        keep(db, &agent, 30).await;
+        db.accept_send(text(&agent, "code")).await.unwrap();
+        assert_eq!(sent(db, &agent).await, [false], "it may be a one-time code");
+    }
+
     async fn kept_texts_end_with_their_days_or_the_setting(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         for who in [&agent, &other] {
