@@ -80,6 +80,22 @@ class Person:
         self.recovery = self.page.locator("#codes li").all_text_contents()
         self.page.click("text=I have kept them")
 
+    def invite(self, email, role):
+        """Returns the link of an invitation."""
+        self.go("/members")
+        self.page.fill("#email", email)
+        self.page.select_option("#role", role)
+        self.page.click("text=Make an invitation link")
+        self.confirm()
+        return self.page.text_content("#link").strip()
+
+    def join(self, link, password):
+        """Accepts an invitation as a new member."""
+        self.page.goto(link)
+        self.page.fill("#password", password)
+        self.page.click("text=Accept")
+        self.enrol()
+
     def sign_in(self, email=EMAIL, password=PASSWORD, code=None):
         self.go("/sign-in")
         self.page.fill("#email", email)

@@ -146,17 +146,9 @@ def test_link_of_the_machine_sets_a_new_password(fresh, person):
 
 def test_invited_viewer_sees_and_changes_nothing(claimed, person):
     program, owner = claimed
-    owner.go("/members")
-    owner.page.fill("#email", "vera@example.com")
-    owner.page.select_option("#role", "viewer")
-    owner.page.click("text=Make an invitation link")
-    owner.confirm()
-    link = owner.page.text_content("#link").strip()
+    link = owner.invite("vera@example.com", "viewer")
     viewer = person(program)
-    viewer.page.goto(link)
-    viewer.page.fill("#password", "quiet observer of things")
-    viewer.page.click("text=Accept")
-    viewer.enrol()
+    viewer.join(link, "quiet observer of things")
     for path in ["/messages", "/agents", "/spend"]:
         viewer.go(path)
         assert viewer.page.locator("main button:not(.slim):not([data-copy])").count() <= 1, f"{path}: filters only"
@@ -174,17 +166,9 @@ def test_invited_viewer_sees_and_changes_nothing(claimed, person):
 
 def test_removed_member_is_out_within_a_second(claimed, person):
     program, owner = claimed
-    owner.go("/members")
-    owner.page.fill("#email", "rita@example.com")
-    owner.page.select_option("#role", "operator")
-    owner.page.click("text=Make an invitation link")
-    owner.confirm()
-    link = owner.page.text_content("#link").strip()
+    link = owner.invite("rita@example.com", "operator")
     member = person(program)
-    member.page.goto(link)
-    member.page.fill("#password", "operator of the night")
-    member.page.click("text=Accept")
-    member.enrol()
+    member.join(link, "operator of the night")
     member.go("")
     owner.go("/members")
     owner.page.click("button[aria-label='Remove rita@example.com']")

@@ -167,17 +167,9 @@ def test_playground_runs_an_operation_and_shows_the_call(claimed):
 
 def test_viewer_neither_writes_nor_runs(claimed, person):
     program, owner = claimed
-    owner.go("/members")
-    owner.page.fill("#email", "vito@example.com")
-    owner.page.select_option("#role", "viewer")
-    owner.page.click("text=Make an invitation link")
-    owner.confirm()
-    link = owner.page.text_content("#link").strip()
+    link = owner.invite("vito@example.com", "viewer")
     viewer = person(program)
-    viewer.page.goto(link)
-    viewer.page.fill("#password", "quiet observer of things")
-    viewer.page.click("text=Accept")
-    viewer.enrol()
+    viewer.join(link, "quiet observer of things")
     viewer.go("/simulator")
     assert viewer.page.locator("#text, #spoken, #kind").count() == 0
     token = viewer.page.get_attribute("input[name=_token] >> nth=0", "value")
