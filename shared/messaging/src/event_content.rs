@@ -1,10 +1,11 @@
 //! The content of an event: the message with its stored attachments.
 
 use butt_dial_domain::{OrgId, inbound::InboundMessage};
+use butt_dial_language::instruction::Finding;
 use butt_dial_vault::Vault;
 use serde::{Deserialize, Serialize};
 
-use crate::taint::{self, Taint};
+use crate::taint;
 
 /// The content of an event, stored encrypted until its agent has the event.
 #[derive(Clone, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ pub struct EventContent {
     pub session: Option<serde_json::Value>,
     /// The message resembles instructions to the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub taint: Option<Taint>,
+    pub taint: Option<Finding>,
 }
 
 /// A stored attachment, or the reason why it could not be stored.

@@ -2,21 +2,13 @@
 //! stored with them.
 
 use butt_dial_domain::inbound::InboundMessage;
-use butt_dial_language::instruction::{self, Confidence, Finding, Kind};
-use serde::{Deserialize, Serialize};
+use butt_dial_language::instruction::{self, Finding};
 
 /// In bytes. Texts up to this length are searched at once; the search takes less time than a change of threads.
 const SHORT: usize = 4 * 1024;
 
-/// The clearest sign of instructions in the words of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Taint {
-    pub kind: Kind,
-    pub confidence: Confidence,
-}
-
-/// Searches all texts of a message. Long texts are searched beside the async threads, which serve others meanwhile.
-pub(crate) async fn find(message: &InboundMessage) -> Option<Taint> {
+/// Returns the clearest sign of instructions in all texts of a message. Long texts are searched beside the async threads, which serve others meanwhile.
+pub(crate) async fn find(message: &InboundMessage) -> Option<Finding> {
     let texts = [&message.subject, &message.body, &message.html, &message.transcript];
     let bytes: usize = texts.into_iter().flatten().map(String::len).sum();
     if bytes <= SHORT {
@@ -30,15 +22,16 @@ pub(crate) async fn find(message: &InboundMessage) -> Option<Taint> {
         .flatten()
 }
 
-fn search<'a>(texts: impl Iterator<Item = &'a String>) -> Option<Taint> {
-    let found = texts.filter_map(|text| instruction::find(text));
-    let Finding { kind, confidence } = found.max_by_key(|finding| finding.confidence)?;
-    Some(Taint { kind, confidence })
+fn search<'a>(texts: impl Iterator<Item = &'a String>) -> Option<Finding> {
+    texts
+        .filter_map(|text| instruction::find(text))
+        .max_by_key(|finding| finding.confidence)
 }
 
 #[cfg(test)]
 mod tests {
     use butt_dial_domain::{Address, Channel};
+    use butt_dial_language::instruction::{Confidence, Kind};
 
     use super::*;
 

@@ -117,7 +117,7 @@ pub enum Confidence {
 }
 
 /// The strongest sign that a text instructs the agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     pub kind: Kind,
     pub confidence: Confidence,

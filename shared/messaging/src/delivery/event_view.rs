@@ -1,12 +1,13 @@
 //! The JSON form of an event: the same for push, polling, pending events and callbacks.
 
 use butt_dial_domain::{Channel, OrgId};
+use butt_dial_language::instruction::Finding;
 use butt_dial_store::AgentEvent;
 use butt_dial_vault::Vault;
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
-use crate::{EventContent, StoredAttachment, mail, taint::Taint};
+use crate::{EventContent, StoredAttachment, mail};
 
 /// A message from a contact or another agent.
 pub const MESSAGE_RECEIVED: &str = "message.received";
@@ -122,7 +123,7 @@ fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
 }
 
 /// Returns the advice about a message that resembles instructions to the agent.
-fn taint_view(taint: Taint) -> Value {
+fn taint_view(taint: Finding) -> Value {
     json!({ "kind": taint.kind, "confidence": taint.confidence, "advice": TAINT_ADVICE })
 }
 
