@@ -11,6 +11,11 @@ const ANN: &str = "+14155550123";
 const STRANGER: &str = "+4917612345678";
 const REFUSED: &str = include_str!("../../shared/compliance/src/corpus/refused.txt");
 
+/// Declares the purpose to which no quiet hours apply, so that the verdict is the same at any time of the day.
+fn at_any_hour(message: Value) -> Value {
+    with(message, json!({ "purpose": "transactional" }))
+}
+
 async fn expect_blocked(context: &TestContext, agent: &Agent, message: Value, code: &str, rule: &str) {
     let requests_before = context.carriers.requests_total("twilio") + context.carriers.requests_total("resend");
     let refused = agent.send(message.clone()).await.expect_err(&message.to_string());
@@ -163,7 +168,7 @@ profiles! {
 profiles! {
     async fn stores_verdict_with_message(cluster: &Cluster) {
         let agent = cluster.rest().await;
-        let sent = agent.send(sms(ANN, "Hi")).await.unwrap();
+        let sent = agent.send(at_any_hour(sms(ANN, "Hi"))).await.unwrap();
         let status = agent.status_of(sent["messageId"].as_str().unwrap()).await.unwrap();
         assert_eq!(status["verdict"], "allow");
         assert!(status.get("rule").is_none());
@@ -176,7 +181,7 @@ profiles! {
             let agent = cluster.agent(transport).await;
             let requests_before = cluster.carriers.requests_total("twilio");
             let check = async |arguments: Value| agent.call("comms_preflight", arguments).await;
-            let checked = check(json!({ "to": ANN, "channel": "sms", "body": "Your order has shipped." })).await.unwrap();
+            let checked = check(at_any_hour(sms(ANN, "Your order has shipped."))).await.unwrap();
             assert_eq!((&checked["allowed"], &checked["verdict"]), (&json!(true), &json!("allow")));
             assert_eq!(checked["recipient"]["jurisdictions"], json!(["US", "US-CA"]));
             assert!(checked["recipient"]["localTimes"]["America/Los_Angeles"].is_string());
@@ -201,7 +206,7 @@ profiles! {
     with [("AI_DISCLOSURE", "on"), ("AI_DISCLOSURE_TEXT", "An AI assistant writes this.")];
     async fn first_message_on_each_channel_has_the_disclosure(cluster: &Cluster) {
         let agent = cluster.rest().await;
-        let check = json!({ "to": ANN, "channel": "sms", "body": "Hello" });
+        let check = at_any_hour(sms(ANN, "Hello"));
         let checked = agent.call("comms_preflight", check.clone()).await.unwrap();
         assert_eq!((&checked["allowed"], &checked["findings"][0]["rule"]), (&json!(true), &json!("ai-disclosure")), "{checked}");
         let arrived = async |message: Value| {
