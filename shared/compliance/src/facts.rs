@@ -28,7 +28,7 @@ pub struct Facts {
     pub is_declared: bool,
     pub place: Place,
     pub kind: RecipientKind,
-    /// The operator allows this satellite or premium number.
+    /// The operator allows this satellite, premium or Caribbean number.
     pub is_allowed_destination: bool,
     /// The recipient is an agent of the same organization.
     pub is_colleague: bool,
@@ -78,6 +78,8 @@ pub enum RecipientKind {
     Ordinary,
     Satellite,
     Premium,
+    /// In a Caribbean country with the code of North America.
+    Caribbean,
     /// An emergency service.
     Emergency,
     /// In no numbering plan.
@@ -161,6 +163,7 @@ impl RecipientKind {
             Destination::Ordinary => Self::Ordinary,
             Destination::Satellite => Self::Satellite,
             Destination::Premium => Self::Premium,
+            Destination::Caribbean => Self::Caribbean,
         }
     }
 }

@@ -146,6 +146,21 @@ fn blocks_emergency_numbers_and_what_is_no_number() {
 }
 
 #[test]
+fn answers_caribbean_numbers_only() {
+    for channel in [Channel::Voice, Channel::Sms] {
+        let mut case = Case::new(channel, "+18765551234");
+        assert_eq!(case.rule(), "destination");
+        case.contact.last_inbound_at = Some(case.at);
+        assert_eq!(case.rule(), "none");
+    }
+    assert_ne!(
+        Case::new(Channel::Sms, "+17875551234").rule(),
+        "destination",
+        "Puerto Rico"
+    );
+}
+
+#[test]
 fn closes_whatsapp_window_after_24_hours() {
     let mut case = Case::new(Channel::Whatsapp, BERLIN);
     assert_eq!(case.rule(), "whatsapp-window");

@@ -11,12 +11,21 @@ const SATELLITE: &[&str] = &["870", "881", "882", "883", "8816", "8817", "888"];
 /// International premium rate (979), and premium codes of countries that the metadata does not classify: +1 900 and
 /// +1 976, and 09 and 087 in the United Kingdom.
 const PREMIUM: &[&str] = &["979", "1900", "1976", "4487", "4490", "4491", "4498"];
+/// Area codes of independent countries and British territories in the Caribbean and the Atlantic (NANPA, list of area codes by
+/// country). Puerto Rico, the Virgin Islands and the Pacific territories of the United States are domestic.
+const CARIBBEAN: &[&str] = &[
+    "242", "246", "264", "268", "284", "345", "441", "473", "649", "658", "664", "721", "758", "767", "784", "809",
+    "829", "849", "868", "869", "876",
+];
+
 /// The class of a telephone number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
     Ordinary,
     Satellite,
     Premium,
+    /// A number of +1 outside the United States and Canada: it looks domestic, and costs as an international one.
+    Caribbean,
 }
 
 impl Destination {
@@ -35,6 +44,9 @@ impl Destination {
         let is_plain = digits.starts_with('1') && digits.get(4..7) != Some("976");
         if begins_with(PREMIUM) || (!is_plain && is_premium_by_metadata(number)) {
             return Self::Premium;
+        }
+        if digits.starts_with('1') && digits.get(1..4).is_some_and(|area| CARIBBEAN.contains(&area)) {
+            return Self::Caribbean;
         }
         Self::Ordinary
     }
@@ -83,11 +95,14 @@ mod tests {
             "+14155550123",
             "+4917612345678",
             "+442071234567",
-            "+18765551234",
+            "+17875551234",
             "+37120000000",
             "+6591234567",
         ] {
             assert_eq!(of(number), Destination::Ordinary, "{number}");
+        }
+        for number in ["+18765551234", "+18095551234", "+16495551234", "+12845551234"] {
+            assert_eq!(of(number), Destination::Caribbean, "{number}");
         }
         assert_eq!(
             Destination::of(&Address::Email("a@b.example".into())),

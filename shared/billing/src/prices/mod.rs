@@ -93,7 +93,7 @@ impl PriceList<'_> {
         let kind = match Destination::of(to) {
             Destination::Satellite => Kind::SatelliteMinute,
             Destination::Premium => Kind::PremiumMinute,
-            Destination::Ordinary => Kind::CallMinute,
+            Destination::Ordinary | Destination::Caribbean => Kind::CallMinute,
         };
         self.table.find(kind, None, to.as_str(), self.day)
     }

@@ -1,6 +1,7 @@
 //! Recipients in no numbering plan, unless they have written first: short codes are not valid everywhere, and a number
-//! without its country code would reach a stranger. Also satellite and premium numbers, unless the operator allows them: fraud
-//! aims at these numbers, and a minute costs several dollars.
+//! without its country code would reach a stranger. Also satellite, premium and Caribbean numbers, unless the operator allows them:
+//! fraud aims at these numbers, and a minute of the first two costs several dollars. A person in the Caribbean who has written first
+//! is answered.
 
 use butt_dial_domain::{Channel, Code};
 
@@ -12,7 +13,7 @@ use crate::{
 
 pub fn evaluate(_: &Rule, facts: &Facts) -> Option<Observation> {
     let is_call_or_text = matches!(facts.channel, Channel::Voice | Channel::Sms);
-    let costs_dollars = is_call_or_text && !facts.is_allowed_destination;
+    let is_restricted = is_call_or_text && !facts.is_allowed_destination;
     let has_written = facts.last_inbound_at.is_some() || facts.is_colleague;
     match facts.kind {
         RecipientKind::Opaque if !has_written => Some(Observation::new(
@@ -20,12 +21,15 @@ pub fn evaluate(_: &Rule, facts: &Facts) -> Option<Observation> {
             "invalid recipient: this is no telephone number in E.164 format, and it has never written to you",
             "give one number with its country code, such as +14155550123",
         )),
-        RecipientKind::Satellite if costs_dollars => Some(dear(
+        RecipientKind::Satellite if is_restricted => Some(dear(
             "this is a number of a satellite or global network, which costs several dollars per minute",
         )),
-        RecipientKind::Premium if costs_dollars => {
+        RecipientKind::Premium if is_restricted => {
             Some(dear("this is a premium number, which costs several dollars per minute"))
         }
+        RecipientKind::Caribbean if is_restricted && !has_written => Some(dear(
+            "this number looks domestic, but is in a Caribbean country, costs as an international one and is a target of fraud",
+        )),
         _ => None,
     }
 }

@@ -97,7 +97,9 @@ fn describe(text: &str) -> Output {
         can_receive_sms,
         can_receive_call: facts.line_type.map(|_| true),
         message: match (is_ordinary, facts.line_type) {
-            (false, _) => "a satellite or premium number: an operator has to allow it before you can reach it",
+            (false, _) => {
+                "a satellite, premium or Caribbean number: an operator has to allow it before you can reach it"
+            }
             (true, Some(_)) => "the number is possible",
             (true, None) => "the number has a possible length, but its range is not in use",
         },
