@@ -199,6 +199,6 @@ fn over_budget(budget: &Budget, seconds_left: Option<u64>) -> Failure {
         );
     match seconds_left {
         Some(seconds) => failure.retry_after(seconds),
-        None => failure,
+        None => failure.lasting(),
     }
 }

@@ -158,7 +158,7 @@ impl Code {
         }
     }
 
-    /// Returns whether the same request may succeed later without a change.
+    /// Returns whether a wait can end a failure with this code.
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
@@ -184,6 +184,8 @@ pub struct Failure {
     pub channel: Option<Channel>,
     /// Whole seconds, rounded up.
     pub retry_after_seconds: Option<u64>,
+    /// A wait does not help, although it does for other failures with this code.
+    pub is_lasting: bool,
     /// More fields of the response, such as `limit` or `messageId`.
     pub details: Map<String, Value>,
 }
@@ -196,6 +198,7 @@ impl Failure {
             remediation: None,
             channel: None,
             retry_after_seconds: None,
+            is_lasting: false,
             details: Map::new(),
         }
     }
@@ -230,6 +233,18 @@ impl Failure {
         self
     }
 
+    /// Marks a failure that a wait does not end.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.is_lasting = true;
+        self
+    }
+
+    /// Returns whether the same request may succeed later without a change.
+    pub fn is_retryable(&self) -> bool {
+        self.code.is_retryable() && !self.is_lasting
+    }
+
     /// Adds a field to the response.
     #[must_use]
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -242,7 +257,7 @@ impl Failure {
         let mut body = self.details.clone();
         body.insert("error".into(), json!(self.message));
         body.insert("code".into(), json!(self.code.as_str()));
-        body.insert("retryable".into(), json!(self.code.is_retryable()));
+        body.insert("retryable".into(), json!(self.is_retryable()));
         if let Some(channel) = self.channel {
             body.insert("channel".into(), json!(channel));
         }

@@ -42,7 +42,7 @@ impl Outbound {
             .idempotency_key
             .get_or_insert_with(|| format!("auto-{}", ids::unique()));
         match self.spawn_send(request.clone()).await {
-            Err(failure) if failure.code.is_retryable() => {
+            Err(failure) if failure.is_retryable() => {
                 tracing::info!(%failure, "send rescheduled");
                 request.scheduled_at = Some(send_time::first_retry_at(self.clock.now(), &failure));
                 self.spawn_send(request).await

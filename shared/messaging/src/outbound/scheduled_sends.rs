@@ -97,7 +97,7 @@ async fn send_scheduled(outbound: &Arc<Outbound>, scheduled: ScheduledSend) -> R
             Ok(outbound.store.reschedule_send(&scheduled.id(), at).await?)
         }
         // An automatic reply that exceeds its limit is not worth a retry.
-        Err(failure) if failure.code.is_retryable() && !(scheduled.is_quiet && failure.code == Code::RateLimited) => {
+        Err(failure) if failure.is_retryable() && !(scheduled.is_quiet && failure.code == Code::RateLimited) => {
             let attempts = usize::try_from(scheduled.tries).unwrap_or(usize::MAX);
             match RETRY_AFTER.get(attempts.saturating_sub(1)) {
                 Some(delay) => {
