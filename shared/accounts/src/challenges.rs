@@ -107,10 +107,8 @@ impl Challenges {
                 format!("purpose is one line of 1 to {MAX_PURPOSE} characters"),
             ));
         }
-        let (to, channels) = usable_channels(&request)?;
-        for channel in &channels {
-            request.sender.require_recipient(*channel, &to, None)?;
-        }
+        let (to, usable) = usable_channels(&request)?;
+        let channels = granted_channels(&request.sender, &to, usable)?;
         let contact = to.contact_key();
         self.take_limits(&request.owner, &contact).await?;
         let now = self.clock.now();
@@ -327,6 +325,19 @@ fn usable_channels(request: &CodeRequest<'_>) -> Result<(Address, Vec<Channel>),
         }
     }
     usable.ok_or_else(|| refusal.unwrap_or_else(|| Failure::new(Code::InvalidArgument, "no channel was given")))
+}
+
+/// Returns the channels that the caller's token is granted. Fails if the first one is not: it was asked for, the others only help.
+fn granted_channels(caller: &Caller, to: &Address, channels: Vec<Channel>) -> Result<Vec<Channel>, Failure> {
+    let mut granted = Vec::with_capacity(channels.len());
+    for channel in channels {
+        match caller.require_recipient(channel, to, None) {
+            Ok(()) => granted.push(channel),
+            Err(refusal) if granted.is_empty() => return Err(refusal),
+            Err(_) => {}
+        }
+    }
+    Ok(granted)
 }
 
 /// Six digits, the first of which is not zero: programs read codes as numbers.
