@@ -114,21 +114,27 @@ impl Store {
             .await)?)
     }
 
-    /// Lists subaccounts that are in use although their organization is suspended, and suspended ones of active organizations.
-    pub async fn list_unaligned_subaccounts(&self, limit: u32) -> Result<Vec<ProviderAccount>, StoreError> {
+    /// Lists subaccounts that are in use although their organization is suspended, and suspended ones of active organizations, in the
+    /// order of their ids, after an id.
+    pub async fn list_unaligned_subaccounts(
+        &self,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<ProviderAccount>, StoreError> {
         const SQL: &str =
             "SELECT a.id, a.org_id, a.agent_id, a.vendor, a.external_id, a.label, a.credentials, a.version,
                 a.status, a.failure, a.is_subaccount, a.checked_at, a.created_at, a.updated_at
             FROM organizations o JOIN provider_accounts a ON a.org_id = o.id
-            WHERE o.status = 'suspended' AND a.is_subaccount AND a.status IN ('active', 'failing')
+            WHERE o.status = 'suspended' AND a.is_subaccount AND a.status IN ('active', 'failing') AND a.id > $1
             UNION ALL
             SELECT a.id, a.org_id, a.agent_id, a.vendor, a.external_id, a.label, a.credentials, a.version,
                 a.status, a.failure, a.is_subaccount, a.checked_at, a.created_at, a.updated_at
             FROM provider_accounts a
-            WHERE a.status = 'suspended' AND a.is_subaccount
+            WHERE a.status = 'suspended' AND a.is_subaccount AND a.id > $1
                 AND (SELECT o.status FROM organizations o WHERE o.id = a.org_id) = 'active'
-            LIMIT $1";
+            ORDER BY id LIMIT $2";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(after)
             .bind(i64::from(limit))
             .fetch_all(db)
             .await)?)

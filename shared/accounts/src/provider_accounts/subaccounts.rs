@@ -7,13 +7,13 @@ use butt_dial_domain::{
     ports::numbers::{NumberError, Subaccount, SubaccountStatus, Subaccounts},
 };
 use butt_dial_providers::Vendor;
-use butt_dial_store::AccountStatus;
+use butt_dial_store::{AccountStatus, ProviderAccount};
 use serde_json::json;
 
 use super::ProviderAccounts;
 use crate::audit::SYSTEM;
 
-/// Subaccounts of one sweep.
+/// Subaccounts of one read.
 const BATCH: u32 = 50;
 
 impl ProviderAccounts {
@@ -60,35 +60,41 @@ impl ProviderAccounts {
     /// Suspends the subaccounts of suspended organizations at their vendors, and activates those of organizations that are active
     /// again. Returns how many were changed.
     pub async fn align_subaccounts(&self) -> Result<usize, Failure> {
-        let mut changed = 0;
-        for account in self.inner.store.list_unaligned_subaccounts(BATCH).await? {
-            let Some(subaccounts) = self.subaccounts(&account.vendor) else {
-                continue;
-            };
-            let (status, stored) = match account.status {
-                AccountStatus::Suspended => (SubaccountStatus::Active, AccountStatus::Active),
-                _ => (SubaccountStatus::Suspended, AccountStatus::Suspended),
-            };
-            // Others may follow: a vendor that does not answer for one account is asked again by the next sweep.
-            if let Err(error) = subaccounts.set_status(&account.external_id, status).await {
-                tracing::warn!(%error, account = %account.id, "status of a subaccount not changed");
-                continue;
+        let (mut changed, mut after) = (0, String::new());
+        loop {
+            let page = self.inner.store.list_unaligned_subaccounts(&after, BATCH).await?;
+            for account in &page {
+                changed += usize::from(self.align_subaccount(account).await?);
             }
-            let now = self.inner.clock.now();
-            let detail = json!({ "status": <&str>::from(stored) });
-            let id = account.id.as_str();
-            let change = self
-                .inner
-                .audit
-                .change(&account.org_id, SYSTEM, "provider.subaccount", id, detail);
-            let set = change.set_account_status(&account.id, stored, None, now);
-            // Another dispatcher may have changed and recorded it at the same moment.
-            if !set.await? {
-                continue;
+            // Those that a vendor refuses to change must not keep the others.
+            match page.last() {
+                Some(last) if page.len() == BATCH as usize => after = last.id.to_string(),
+                _ => return Ok(changed),
             }
-            changed += 1;
         }
-        Ok(changed)
+    }
+
+    /// Returns false if the vendor does not change the account now, or another dispatcher has changed it.
+    async fn align_subaccount(&self, account: &ProviderAccount) -> Result<bool, Failure> {
+        let Some(subaccounts) = self.subaccounts(&account.vendor) else {
+            return Ok(false);
+        };
+        let (status, stored) = match account.status {
+            AccountStatus::Suspended => (SubaccountStatus::Active, AccountStatus::Active),
+            _ => (SubaccountStatus::Suspended, AccountStatus::Suspended),
+        };
+        if let Err(error) = subaccounts.set_status(&account.external_id, status).await {
+            tracing::warn!(%error, account = %account.id, "status of a subaccount not changed");
+            return Ok(false);
+        }
+        let now = self.inner.clock.now();
+        let detail = json!({ "status": <&str>::from(stored) });
+        let id = account.id.as_str();
+        let change = self
+            .inner
+            .audit
+            .change(&account.org_id, SYSTEM, "provider.subaccount", id, detail);
+        Ok(change.set_account_status(&account.id, stored, None, now).await?)
     }
 
     /// Closes the subaccounts of an organization at their vendors. A closed subaccount can't be opened again.

@@ -93,7 +93,7 @@ both_engines! {
         let sub = create_account(db, &ada, "AC2", true).await.unwrap();
         create_account(db, &bob, "AC3", true).await.unwrap();
         let unaligned = async || {
-            let accounts = db.list_unaligned_subaccounts(9).await.unwrap();
+            let accounts = db.list_unaligned_subaccounts("", 9).await.unwrap();
             accounts.into_iter().map(|account| (account.id, account.status)).collect::<Vec<_>>()
         };
         assert_eq!(unaligned().await, []);
