@@ -4,7 +4,7 @@ use butt_dial_domain::{Channel, Clock};
 use butt_dial_store::Suppression;
 use serde_json::{Value, json};
 
-use crate::support::{Account, Agent, RequestExt as _, TestContext, Transport, email, sms, whatsapp, with};
+use crate::support::{Account, Agent, RequestExt as _, TestContext, Transport, email, eventually, sms, whatsapp, with};
 
 const ANN: &str = "+14155550123";
 /// A number outside the range reserved for fiction; this person has never written.
@@ -225,6 +225,32 @@ profiles! {
         assert_eq!(arrived_mail.html.as_deref(), Some("<b>Hello</b><p>An AI assistant writes this.</p>"));
         let long = sms("+14155550125", &"x".repeat(1_600));
         assert_eq!(agent.send(long).await.unwrap_err()["code"], "INVALID_CONTENT");
+    }
+}
+
+profiles! {
+    async fn organization_chooses_the_disclosure_and_its_words(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let choose = async |choices: Value| {
+            let put = cluster.gateways.request(reqwest::Method::PUT, "/api/v1/compliance-choices").json(&choices);
+            put.bearer_auth(&cluster.account.team_token).reply().await
+        };
+        let chosen = choose(json!({ "aiDisclosure": "on", "aiDisclosureText": " Es schreibt eine KI. " })).await.expect(200);
+        assert_eq!((&chosen["aiDisclosure"], &chosen["aiDisclosureText"]), (&json!("on"), &json!("Es schreibt eine KI.")));
+        let text_of = async |to: &str| cluster.expect_arrival(&agent.send(sms(to, "Hallo")).await.unwrap()).await.body;
+        eventually("the choice holds on every replica", async || {
+            let check = at_any_hour(sms(ANN, "Hallo"));
+            let checked = agent.call("comms_preflight", check).await.unwrap();
+            (checked["findings"][0]["rule"] == "ai-disclosure").then_some(())
+        })
+        .await;
+        assert_eq!(text_of(ANN).await, "Hallo\n\nEs schreibt eine KI.");
+        assert_eq!(text_of(ANN).await, "Hallo");
+        for choices in [json!({ "aiDisclosure": "maybe" }), json!({ "aiDisclosureText": "x".repeat(201) })] {
+            assert_eq!(choose(choices).await.expect(400)["code"], "INVALID_ARGUMENT");
+        }
+        let kept = choose(json!({ "aiDisclosure": "default" })).await.expect(200);
+        assert_eq!((&kept["aiDisclosure"], &kept["aiDisclosureText"]), (&json!("default"), &json!("Es schreibt eine KI.")));
     }
 }
 

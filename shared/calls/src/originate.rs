@@ -254,6 +254,7 @@ pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Ad
         marketing_sent: 0,
         is_approved: false,
         has_postal_address: true,
+        discloses: None,
         is_restrained: profile.restraints.confirms_at(calls.clock.now()),
     });
     let refusal = calls.compliance.refusal(&agent.id, &ruling);

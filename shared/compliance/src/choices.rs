@@ -8,6 +8,8 @@ pub use butt_dial_store::ComplianceChoices;
 
 /// Characters of a postal address.
 const MAX_ADDRESS: usize = 300;
+/// Characters of a disclosure.
+const MAX_DISCLOSURE: usize = 200;
 
 /// Reads and sets the choices of organizations. Cheap to clone.
 #[derive(Clone)]
@@ -27,11 +29,13 @@ impl Choices {
     }
 
     /// Stores the choices. Sends obey them within a second. `actor` is the id of a token. Fails with `InvalidArgument` if the address
-    /// is longer than 300 characters or has control characters other than line breaks.
+    /// is longer than 300 characters or has control characters other than line breaks, or if the disclosure is not one line of at most 200
+    /// characters.
     pub async fn set(&self, org: &OrgId, actor: &str, given: ComplianceChoices) -> Result<ComplianceChoices, Failure> {
-        let address = given.postal_address.as_deref().map(str::trim);
+        let trimmed = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let choices = ComplianceChoices {
-            postal_address: address.filter(|address| !address.is_empty()).map(str::to_owned),
+            postal_address: trimmed(given.postal_address),
+            disclosure_text: trimmed(given.disclosure_text),
             ..given
         };
         let is_bad = |address: &str| {
@@ -43,8 +47,16 @@ impl Choices {
                 format!("postalAddress has at most {MAX_ADDRESS} characters, and no control characters"),
             ));
         }
+        let is_long = |text: &str| text.chars().count() > MAX_DISCLOSURE || text.chars().any(char::is_control);
+        if choices.disclosure_text.as_deref().is_some_and(is_long) {
+            return Err(Failure::new(
+                Code::InvalidArgument,
+                format!("aiDisclosureText is one line of at most {MAX_DISCLOSURE} characters"),
+            ));
+        }
         let detail = json!({
             "refusesWaiting": choices.refuses_waiting, "hasPostalAddress": choices.postal_address.is_some(),
+            "discloses": choices.discloses, "disclosureText": choices.disclosure_text,
         });
         let entry = AuditEntry::new(Some(org), actor, "compliance.choices", org.as_str(), self.clock.now());
         let change = self.store.change(entry.with_detail(detail));

@@ -56,7 +56,7 @@ pub struct Facts {
     /// The organization has set its postal address. Records from before this fact count as such.
     #[serde(default = "has")]
     pub has_postal_address: bool,
-    /// The installation discloses that an AI assistant writes.
+    /// The organization or the operator discloses that an AI assistant writes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub discloses: bool,
     /// The person has been told so on this channel.
@@ -102,6 +102,8 @@ pub struct Subject<'a> {
     pub is_approved: bool,
     /// The organization has set its postal address.
     pub has_postal_address: bool,
+    /// The choice of the organization about the disclosure that an AI assistant writes.
+    pub discloses: Option<bool>,
     /// The agent is restrained for a time: its messages need an approval.
     pub is_restrained: bool,
 }
@@ -139,7 +141,7 @@ impl Facts {
             marketing_sent: subject.marketing_sent,
             is_approved: subject.is_approved,
             has_postal_address: subject.has_postal_address,
-            discloses: settings.discloses,
+            discloses: settings.disclosure.applies(subject.discloses),
             is_disclosed: contact.is_disclosed,
             is_restrained: subject.is_restrained,
         }

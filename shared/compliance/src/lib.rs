@@ -55,8 +55,26 @@ pub struct ComplianceSettings {
     pub undeclared_purpose: SendPurpose,
     /// True if the carriers are simulated.
     pub simulated_world: bool,
-    /// The first message to a person says that an AI assistant writes.
-    pub discloses: bool,
+    pub disclosure: Disclosure,
+}
+
+/// Whether the first message to a person says that an AI assistant writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disclosure {
+    /// For all organizations.
+    Always,
+    /// Unless an organization chooses otherwise.
+    Default(bool),
+}
+
+impl Disclosure {
+    /// Returns whether it applies to an organization with this choice.
+    pub fn applies(self, choice: Option<bool>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Default(default) => choice.unwrap_or(default),
+        }
+    }
 }
 
 /// A decision with the facts and the rule set that it was made from.

@@ -59,7 +59,7 @@ impl Case {
             allowed_destinations: Vec::new(),
             undeclared_purpose: self.undeclared,
             simulated_world: self.simulated_world,
-            discloses: self.discloses,
+            disclosure: Disclosure::Default(self.discloses),
         };
         let subject = Subject {
             channel: self.channel,
@@ -71,6 +71,7 @@ impl Case {
             marketing_sent: self.marketing_sent,
             is_approved: self.is_approved,
             has_postal_address: self.has_postal_address,
+            discloses: None,
             is_restrained: self.is_restrained,
         };
         Facts::collect(&subject, &settings)
@@ -479,4 +480,17 @@ fn holds_messages_until_a_person_approves() {
     assert_eq!(decide(&set, &case.facts()).label(), "allow");
     let wrong = rule.replace("hold", "block");
     assert!(RuleSet::parse_text(&format!("{core}\n{wrong}")).is_err());
+}
+
+#[test]
+fn operator_can_demand_the_disclosure_of_all() {
+    for (rule, choice, applies) in [
+        (Disclosure::Always, Some(false), true),
+        (Disclosure::Default(true), Some(false), false),
+        (Disclosure::Default(true), None, true),
+        (Disclosure::Default(false), Some(true), true),
+        (Disclosure::Default(false), None, false),
+    ] {
+        assert_eq!(rule.applies(choice), applies, "{rule:?} {choice:?}");
+    }
 }

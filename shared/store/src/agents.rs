@@ -221,6 +221,8 @@ impl Store {
             (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode,
             (SELECT o.refuses_waiting FROM organizations o WHERE o.id = agents.org_id) AS refuses_waiting,
             (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address,
+            (SELECT o.discloses FROM organizations o WHERE o.id = agents.org_id) AS discloses,
+            (SELECT o.disclosure_text FROM organizations o WHERE o.id = agents.org_id) AS disclosure_text,
             (SELECT json_agg(row_to_json(r))::text FROM agent_restraints r WHERE r.agent_id = agents.id) AS restraints
             FROM agents WHERE id = $1",
             sqlite: "SELECT id, org_id, display_name, status, created_at, keeps_texts,
@@ -248,6 +250,8 @@ impl Store {
             (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode,
             (SELECT o.refuses_waiting FROM organizations o WHERE o.id = agents.org_id) AS refuses_waiting,
             (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address,
+            (SELECT o.discloses FROM organizations o WHERE o.id = agents.org_id) AS discloses,
+            (SELECT o.disclosure_text FROM organizations o WHERE o.id = agents.org_id) AS disclosure_text,
             (SELECT json_group_array(json_object('kind', r.kind, 'max_per_minute', r.max_per_minute, 'until_at', r.until_at))
                 FROM agent_restraints r WHERE r.agent_id = agents.id) AS restraints
             FROM agents WHERE id = $1",

@@ -190,7 +190,7 @@ impl Change {
     ) -> Result<bool, StoreError> {
         const ANONYMIZE: &str = "UPDATE organizations SET status = 'erasing', erase_at = $2, name = 'Erased organization',
                 slug = replace(id, '_', '-'), owner_email = NULL, owner_key = NULL, admin_phone = NULL, return_url = NULL, webhook_url = NULL,
-                webhook_salt = NULL, branding = NULL, settings = NULL, expires_at = NULL
+                webhook_salt = NULL, branding = NULL, settings = NULL, expires_at = NULL, postal_address = NULL, disclosure_text = NULL
             WHERE id = $1 AND status IN ('active', 'suspended')
                 AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = organizations.id)";
         const TOKENS: &str = "UPDATE tokens SET revoked_at = $2 WHERE org_id = $1 AND revoked_at IS NULL";

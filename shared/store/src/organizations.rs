@@ -72,6 +72,10 @@ pub struct ComplianceChoices {
     pub refuses_waiting: bool,
     /// For the footer of marketing mails.
     pub postal_address: Option<String>,
+    /// Whether first messages say that an AI assistant writes. `None`: as the operator chose.
+    pub discloses: Option<bool>,
+    /// The words of this disclosure. `None`: those of the operator.
+    pub disclosure_text: Option<String>,
 }
 
 /// An organization to create for an administrator of the installation.
@@ -109,7 +113,8 @@ impl Store {
 
     /// Finds the choices of an organization about compliance.
     pub async fn find_compliance_choices(&self, id: &OrgId) -> Result<Option<ComplianceChoices>, StoreError> {
-        const SQL: &str = "SELECT refuses_waiting, postal_address FROM organizations WHERE id = $1";
+        const SQL: &str =
+            "SELECT refuses_waiting, postal_address, discloses, disclosure_text FROM organizations WHERE id = $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(id.as_str())
             .fetch_optional(db)
@@ -228,11 +233,15 @@ impl Change {
 
     /// Sets the choices of an organization about compliance.
     pub async fn set_compliance_choices(&self, id: &OrgId, choices: &ComplianceChoices) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE organizations SET refuses_waiting = $2, postal_address = $3 WHERE id = $1";
+        const SQL: &str =
+            "UPDATE organizations SET refuses_waiting = $2, postal_address = $3, discloses = $4, disclosure_text = $5
+            WHERE id = $1";
         on_change!(self, |db| sqlx::query(SQL)
             .bind(id.as_str())
             .bind(choices.refuses_waiting)
             .bind(&choices.postal_address)
+            .bind(choices.discloses)
+            .bind(&choices.disclosure_text)
             .execute(db)
             .await
             .map(|done| done.rows_affected()))?;

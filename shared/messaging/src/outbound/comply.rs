@@ -121,6 +121,7 @@ pub(super) async fn rule_on(
         marketing_sent,
         is_approved: message.is_approved,
         has_postal_address: message.profile.choices.postal_address.is_some(),
+        discloses: message.profile.choices.discloses,
         is_restrained: message.allowance != Allowance::Automatic
             && (message.profile.restraints.confirm_until).is_some_and(|until| outbound.clock.now() < until),
     }))
@@ -286,7 +287,7 @@ mod tests {
         let bench = bench().await;
         let choices = butt_dial_store::ComplianceChoices {
             refuses_waiting: true,
-            postal_address: None,
+            ..Default::default()
         };
         let change = bench.store.change(crate::testing::setup());
         change

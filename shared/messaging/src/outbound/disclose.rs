@@ -10,7 +10,9 @@ pub(super) fn disclose(outbound: &Outbound, compliant: &mut CompliantMessage) ->
     if !compliant.ruling.decision.inserts_disclosure() {
         return Ok(());
     }
-    let (channel, text) = (compliant.message.channel, outbound.settings.disclosure.as_str());
+    let channel = compliant.message.channel;
+    let own = compliant.message.profile.choices.disclosure_text.clone();
+    let text = own.as_deref().unwrap_or(&outbound.settings.disclosure);
     let content = &mut compliant.message.content;
     footer::append_paragraph(content, text);
     let length = content.body.as_deref().unwrap_or_default().chars().count();

@@ -8,7 +8,7 @@ mod scripted_bus;
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_billing::{Billing, Prices};
-use butt_dial_compliance::{Compliance, ComplianceSettings, RuleSet};
+use butt_dial_compliance::{Compliance, ComplianceSettings, Disclosure, RuleSet};
 use butt_dial_domain::{
     Address, AgentId, Channel, Clock, ReplicaId, SendPurpose,
     clock::Timestamp,
@@ -86,7 +86,7 @@ impl Bench {
         let settings = ComplianceSettings {
             allowed_destinations: Vec::new(),
             undeclared_purpose: SendPurpose::Undeclared,
-            discloses: false,
+            disclosure: Disclosure::Default(false),
             simulated_world: false,
         };
         let compliance = Compliance::register(&registry, settings, RuleSet::built_in().unwrap().into()).unwrap();

@@ -19,6 +19,16 @@ pub enum OutsideHours {
     Refuse,
 }
 
+/// Whether the first message to a person says that an AI assistant writes.
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AiDisclosure {
+    On,
+    Off,
+    /// As the operator chose.
+    Default,
+}
+
 #[derive(Deserialize, JsonSchema)]
 pub struct NoArgs {}
 
@@ -31,6 +41,14 @@ pub struct Args {
     /// The name and postal address in the footer of marketing mails, at most 300 characters. An empty one removes it. Absent: as before.
     #[serde(default)]
     postal_address: Option<String>,
+    /// Whether the first message to a person says that an AI assistant writes. default: as the operator chose, who can also demand it
+    /// of all. Absent: as before.
+    #[serde(default)]
+    ai_disclosure: Option<AiDisclosure>,
+    /// The words of this disclosure, in your language, at most 200 characters. An empty one restores those of the operator. Absent: as
+    /// before.
+    #[serde(default)]
+    ai_disclosure_text: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -40,6 +58,10 @@ pub struct Output {
     /// Absent: marketing mails are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     postal_address: Option<String>,
+    ai_disclosure: AiDisclosure,
+    /// Absent: the words of the operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ai_disclosure_text: Option<String>,
 }
 
 const PATH: &str = "/api/v1/compliance-choices";
@@ -47,8 +69,8 @@ const PATH: &str = "/api/v1/compliance-choices";
 impl Operation for GetChoices {
     const NAME: &'static str = "get_compliance_choices";
     const TITLE: &'static str = "Get the choices about compliance";
-    const DESCRIPTION: &'static str =
-        "Returns what happens to messages outside their allowed hours, and the postal address in marketing mails.";
+    const DESCRIPTION: &'static str = "Returns what happens to messages outside their allowed hours, the postal address in marketing mails, and the disclosure that an \
+        AI assistant writes.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -70,8 +92,8 @@ impl Operation for GetChoices {
 impl Operation for SetChoices {
     const NAME: &'static str = "set_compliance_choices";
     const TITLE: &'static str = "Set the choices about compliance";
-    const DESCRIPTION: &'static str = "Sets whether messages outside their allowed hours are scheduled or refused, and the postal address in the footer of marketing \
-        mails. Both hold within a second.";
+    const DESCRIPTION: &'static str = "Sets whether messages outside their allowed hours are scheduled or refused, the postal address in the footer of marketing \
+        mails, and the disclosure that an AI assistant writes. All hold within a second.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -92,6 +114,13 @@ impl Operation for SetChoices {
                 .outside_hours
                 .map_or(before.refuses_waiting, |choice| matches!(choice, OutsideHours::Refuse)),
             postal_address: args.postal_address.or(before.postal_address),
+            discloses: match args.ai_disclosure {
+                Some(AiDisclosure::On) => Some(true),
+                Some(AiDisclosure::Off) => Some(false),
+                Some(AiDisclosure::Default) => None,
+                None => before.discloses,
+            },
+            disclosure_text: args.ai_disclosure_text.or(before.disclosure_text),
         };
         let actor = context.caller.principal.token.as_str();
         Ok(choices.set(org, actor, given).await?.into())
@@ -106,6 +135,12 @@ impl From<ComplianceChoices> for Output {
                 false => OutsideHours::Schedule,
             },
             postal_address: choices.postal_address,
+            ai_disclosure: match choices.discloses {
+                Some(true) => AiDisclosure::On,
+                Some(false) => AiDisclosure::Off,
+                None => AiDisclosure::Default,
+            },
+            ai_disclosure_text: choices.disclosure_text,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use butt_dial_compliance::{ComplianceSettings, RuleSet};
+use butt_dial_compliance::{ComplianceSettings, Disclosure, RuleSet};
 use butt_dial_domain::SendPurpose;
 use butt_dial_messaging::outbound::OutboundSettings;
 use butt_dial_providers::VENDORS;
@@ -20,9 +20,10 @@ pub(super) fn settings(
         allowed_destinations: allowed_destinations(source)?,
         undeclared_purpose: undeclared.parse().unwrap_or(SendPurpose::Undeclared),
         simulated_world,
-        discloses: match source.one_of("ai_disclosure", &["auto", "on", "off"])?.as_str() {
-            "auto" => !simulated_world && !has_simulators(source),
-            choice => choice == "on",
+        disclosure: match source.one_of("ai_disclosure", &["auto", "on", "off"])?.as_str() {
+            "on" => Disclosure::Always,
+            "off" => Disclosure::Default(false),
+            _ => Disclosure::Default(!simulated_world && !has_simulators(source)),
         },
     };
     Ok((settings, rules(source)?.into()))

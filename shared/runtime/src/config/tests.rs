@@ -1,6 +1,7 @@
 //! Validation of settings before a socket opens.
 
 use butt_dial_bus::{NatsIdentity, Replicas};
+use butt_dial_compliance::Disclosure;
 use butt_dial_domain::Micros;
 
 use super::*;
@@ -294,14 +295,18 @@ fn discloses_unless_carriers_are_simulated() {
     ];
     let discloses = |more: &[(&str, &str)]| {
         let config = load_single(&[&twilio, more].concat()).unwrap();
-        config.compliance.discloses
+        config.compliance.disclosure == Disclosure::Default(true)
     };
     assert!(discloses(&[]));
     assert!(discloses(&[("TWILIO_API_URL", "https://api.sydney.au1.twilio.com")]));
     assert!(!discloses(&[("TWILIO_API_URL", "http://simulator:8080/twilio")]));
     assert!(!discloses(&[("AI_DISCLOSURE", "off")]));
-    assert!(!load_single(&[]).unwrap().compliance.discloses);
-    assert!(load_single(&[("AI_DISCLOSURE", "on")]).unwrap().compliance.discloses);
+    assert_eq!(
+        load_single(&[]).unwrap().compliance.disclosure,
+        Disclosure::Default(false)
+    );
+    let on = load_single(&[("AI_DISCLOSURE", "on")]).unwrap();
+    assert_eq!(on.compliance.disclosure, Disclosure::Always);
     assert!(error(&[("AI_DISCLOSURE", "maybe")]).contains("auto, on, off"));
     assert!(error(&[("AI_DISCLOSURE_TEXT", "a\nb")]).contains("AI_DISCLOSURE_TEXT"));
 }

@@ -4,7 +4,7 @@
 use butt_dial_domain::{OrgId, Scope, TokenId};
 
 use super::*;
-use crate::{NewOneTimeToken, NewToken, OneTimeKind, OrgStatus, Role};
+use crate::{ComplianceChoices, NewOneTimeToken, NewToken, OneTimeKind, OrgStatus, Role};
 
 const TABLES_SQLITE: &str = "SELECT m.name || ' ' || p.name FROM sqlite_master m JOIN pragma_table_info(m.name) p
     WHERE m.type = 'table' AND p.name IN ('org_id', 'agent_id', 'log') ORDER BY 1";
@@ -218,6 +218,12 @@ both_engines! {
         let (org, at) = (&agent.org_id, morning());
         let all = tables(db).await;
         assert_eq!(tables_with_rows(db, &agent).await, all, "fill() makes a row in every table");
+        let choices = ComplianceChoices {
+            postal_address: Some("1 Main St".into()),
+            disclosure_text: Some("Ada's assistant".into()),
+            ..Default::default()
+        };
+        db.change(setup()).set_compliance_choices(org, &choices).await.unwrap();
         let begin = async || db.change(setup()).begin_erasure("confirmation", org, at + seconds(60), at).await.unwrap();
         assert!(!begin().await, "a legal hold forbids it");
         assert!(db.change(setup()).release_hold(org, "hld").await.unwrap());
@@ -226,6 +232,8 @@ both_engines! {
         let erasing = db.find_organization(org).await.unwrap().unwrap();
         assert_eq!((erasing.status, erasing.name.as_str()), (OrgStatus::Erasing, "Erased organization"));
         assert_eq!(erasing.owner_email, None);
+        let choices = db.find_compliance_choices(org).await.unwrap().unwrap();
+        assert_eq!((choices.postal_address, choices.disclosure_text), (None, None));
         assert!(db.find_token("agent").await.unwrap().unwrap().revoked_at.is_some());
         assert_eq!(db.count("SELECT COUNT(*) FROM users").await, 0);
 
