@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, Agent, RequestExt as _, TestContext, error_code, eventually, sms, with};
+use crate::support::{Account, Agent, Cluster, RequestExt as _, TestContext, error_code, eventually, sms, with};
 
 const ANN: &str = "+14155550123";
 const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules");
@@ -96,4 +96,80 @@ profiles! {
         remove.bearer_auth(team).json(&json!({ "address": "+1 415-555-0123" })).reply().await.expect(200);
         agent.send(sms(ANN, "Hi")).await.unwrap();
     }
+}
+
+/// Returns the link in the mail about a held message.
+async fn link_to(context: &TestContext, address: &str) -> String {
+    eventually("a mail has the link", async || {
+        let mails = context.carriers.messages_to(address);
+        let link = mails.last()?.body.split_once("Approve or reject: ")?.1;
+        Some(link.split_whitespace().next()?.to_owned())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn link_of_an_alert_decides_once_and_by_post_only() {
+    let settings = [
+        ("INSTALLATION_EMAIL", "installation@butt-dial.example"),
+        ("RULES_DIR", RULES),
+    ];
+    let cluster = &Cluster::servers(&settings).await;
+    let agent = cluster.rest().await;
+    let route = json!({ "kind": "email", "address": "ops@example.com", "severity": "high" });
+    let made = cluster.gateways.post("/api/v1/alert-routes", &route);
+    let made = made.bearer_auth(&cluster.account.team_token).reply().await.expect(201);
+    let held = agent.send(marketing("a")).await.unwrap();
+    let link = link_to(cluster, "ops@example.com").await;
+    let path = &link[link.find("/approvals/").unwrap()..];
+
+    let show = async |path: &str| {
+        let page = cluster.gateways.get(path).send().await.unwrap();
+        (page.status().as_u16(), page.text().await.unwrap())
+    };
+    let decide = async |path: &str, decision: &str| {
+        let posted = cluster.gateways.request(reqwest::Method::POST, path);
+        posted
+            .form(&[("decision", decision)])
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    for _ in 0..2 {
+        let (status, page) = show(path).await;
+        assert_eq!(status, 200);
+        assert!(
+            page.contains("Twenty percent off.") && page.contains("approve-marketing"),
+            "{page}"
+        );
+    }
+    assert_eq!(
+        status_of(&agent, &held).await["status"],
+        "pending_approval",
+        "reading decides nothing"
+    );
+    let forged = format!("{}x", &path[..path.len() - 1]);
+    assert_eq!((show(&forged).await.0, decide(&forged, "approve").await), (404, 404));
+    assert_eq!(decide(path, "maybe").await, 422);
+    assert_eq!(decide(path, "approve").await, 200);
+    assert_eq!(
+        (show(path).await.0, decide(path, "reject").await),
+        (404, 404),
+        "decided once"
+    );
+    eventually("the message is accepted", async || {
+        (status_of(&agent, &held).await["provider"].is_string()).then_some(())
+    })
+    .await;
+    let log = cluster
+        .gateways
+        .get("/api/v1/audit?action=approval.approve")
+        .bearer_auth(&cluster.account.team_token);
+    let log = log.reply().await.expect(200).to_string();
+    assert!(
+        log.contains(&format!("alert-route:{}", made["id"].as_str().unwrap())),
+        "{log}"
+    );
 }

@@ -11,17 +11,15 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
 use butt_dial_accounts::Accounts;
 use butt_dial_runtime::http::failure;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-use crate::http_errors::method_not_allowed;
+use crate::{
+    http_errors::method_not_allowed,
+    page_style::{STYLE, source_of},
+};
 
-const STYLE: &str = "body{max-width:32rem;margin:4rem auto;padding:0 1rem;font:1.1rem/1.5 system-ui,sans-serif;color-scheme:light dark}\
-    img{max-height:4rem;max-width:100%}h1{color:var(--brand,inherit)}code{overflow-wrap:anywhere}\
-    button{font:inherit;padding:.6rem 1.4rem;border-radius:.4rem;border:1px solid #8888;cursor:pointer}";
 /// Shared by both pages: shows text, and continues after a verification.
 const SHARED: &str = r#"
 const at = id => document.getElementById(id);
@@ -32,6 +30,7 @@ const call = async (url, body) => {
   return [response.ok, await response.json()];
 };
 const finish = result => {
+  document.querySelector('h1').textContent = 'Your organization is active';
   if (result.fragmentRedirectUrl) {
     say('Your e-mail address is confirmed. You are taken back in a moment.');
     setTimeout(() => location.replace(result.fragmentRedirectUrl), 3000);
@@ -70,7 +69,7 @@ at('accept').addEventListener('click', async () => {
   at('accept').disabled = true;
   try {
     const [ok, result] = await call('./api/orgs/onboarding/accept', { sessionId: session, version });
-    if (ok) { at('terms').hidden = true; finish(result); return; }
+    if (ok) { at('terms').hidden = true; at('request').hidden = true; finish(result); return; }
     say('Not accepted: ' + result.error + '. ' + (result.remediation || ''));
   } catch { say('The server does not answer. Try again.'); }
   at('accept').disabled = false;
@@ -121,7 +120,7 @@ async fn onboarding(State(accounts): State<Arc<Accounts>>, Query(query): Query<H
         None => "terms".into(),
     };
     let body = format!(
-        "<p>To activate {}, accept the {link} (version {}).</p>\
+        "<p id=\"request\">To activate {}, accept the {link} (version {}).</p>\
          <p id=\"terms\"><button id=\"accept\" data-session=\"{}\" data-version=\"{}\">Accept</button></p>\
          <p id=\"status\"></p>",
         escape(&org),
@@ -168,11 +167,6 @@ fn page(status: StatusCode, title: &str, body: &str, script: Option<&str>) -> Re
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (status, headers, Html(html)).into_response()
-}
-
-/// Returns the source of inline code in a content security policy: its hash.
-fn source_of(code: &str) -> String {
-    format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(code.as_bytes())))
 }
 
 fn escape(text: &str) -> String {

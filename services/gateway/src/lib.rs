@@ -2,12 +2,14 @@
 //! One definition of each operation (`shared/operations`) serves MCP, REST and OpenAPI.
 
 mod account_pages;
+mod approval_page;
 mod auth;
 mod base_path;
 mod cors;
 mod http_errors;
 pub mod mcp;
 mod media;
+mod page_style;
 mod response_sent;
 pub mod rest;
 
@@ -39,7 +41,7 @@ async fn build(platform: Platform) -> Result<Router, StartError> {
     let mcp = mcp::router(&platform, &product, &sessions);
     let rest = rest::router(&platform, &product, &sessions.revocations);
     let media = media::router(product.media.clone());
-    let pages = account_pages::router(product.accounts.clone());
+    let pages = account_pages::router(product.accounts.clone()).merge(approval_page::router(product.outbound.clone()));
     let routes = mcp.merge(rest).merge(media).merge(pages);
     let routes = routes.layer(CorsOrigins::new(&platform.config.cors_allowed_origins).layer());
     // Some proxies remove the path, others forward it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use butt_dial_domain::{Clock, Code, Failure, OrgId, Scope};
 use butt_dial_identity::Caller;
-use butt_dial_messaging::Egress;
+use butt_dial_messaging::{Egress, PublicUrls};
 use butt_dial_store::{Alert, AlertState, NewAlert, Severity, Store};
 use butt_dial_vault::Vault;
 use serde_json::Value;
@@ -23,6 +23,7 @@ pub struct Alerts {
     pub(crate) clock: Clock,
     pub(crate) egress: Egress,
     pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) public_urls: PublicUrls,
 }
 
 /// A cause to alert about.
@@ -41,13 +42,21 @@ pub struct Cause {
 }
 
 impl Alerts {
-    pub fn new(store: Store, vault: Vault, clock: Clock, egress: Egress, mailer: Arc<dyn Mailer>) -> Self {
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        clock: Clock,
+        egress: Egress,
+        mailer: Arc<dyn Mailer>,
+        public_urls: PublicUrls,
+    ) -> Self {
         Self {
             store,
             vault,
             clock,
             egress,
             mailer,
+            public_urls,
         }
     }
 

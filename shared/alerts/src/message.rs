@@ -1,5 +1,7 @@
 //! The texts of messages about alerts.
 
+use std::collections::HashMap;
+
 use butt_dial_store::{Alert, Notification, Severity};
 use serde_json::{Value, json};
 
@@ -13,6 +15,8 @@ const SMS_LENGTH: usize = 300;
 /// Alerts of one message.
 pub struct Message {
     pub notifications: Vec<Notification>,
+    /// Links to decide, by the id of the alert.
+    pub links: HashMap<String, String>,
     /// Of all that is due.
     pub count: i64,
     /// The budget of the route is used up with this message.
@@ -22,6 +26,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// The link that decides about the cause of an alert.
+    pub fn link(&self, alert: &Alert) -> Option<&str> {
+        self.links.get(&alert.id).map(String::as_str)
+    }
+
     pub fn severity(&self) -> Severity {
         let severities = self
             .notifications
@@ -53,7 +62,11 @@ impl Message {
                     first_at, occurrences, ..
                 } = &notification.alert;
                 let since = first_at.format("%Y-%m-%d %H:%M UTC");
-                format!("- {} (since {since}, seen {occurrences} times)", line(notification))
+                let text = format!("- {} (since {since}, seen {occurrences} times)", line(notification));
+                match self.link(&notification.alert) {
+                    Some(link) => format!("{text}\n  Approve or reject: {link}"),
+                    None => text,
+                }
             })
             .collect();
         let more = self.count - i64::try_from(self.notifications.len()).unwrap_or(i64::MAX);
@@ -68,8 +81,12 @@ impl Message {
 
     /// A text message.
     pub fn short(&self) -> String {
-        let text = match self.notifications.len() {
-            0 | 1 => self.subject(),
+        let text = match self.notifications.as_slice() {
+            [] => self.subject(),
+            [one] => match self.link(&one.alert) {
+                Some(link) => return format!("{} {link}", self.subject()),
+                None => self.subject(),
+            },
             _ => format!(
                 "{}: {}",
                 self.subject(),
@@ -82,11 +99,15 @@ impl Message {
     pub fn json(&self) -> Value {
         let alerts = self.notifications.iter().map(|notification| {
             let alert = &notification.alert;
-            json!({
+            let mut view = json!({
                 "id": alert.id, "reason": notification.reason, "kind": alert.kind, "severity": alert.severity.to_string(),
                 "title": alert.title, "evidence": alert.evidence, "state": alert.state.to_string(),
                 "count": alert.occurrences, "firstSeen": alert.first_at, "lastSeen": alert.last_at, "orgId": alert.org_id,
-            })
+            });
+            if let Some(link) = self.link(alert) {
+                view["link"] = json!(link);
+            }
+            view
         });
         let kind = if self.is_test { "alerts.test" } else { "alerts" };
         json!({ "type": kind, "count": self.count, "subject": self.subject(), "alerts": alerts.collect::<Vec<_>>() })

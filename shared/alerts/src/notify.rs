@@ -1,15 +1,19 @@
 //! The sweep that sends due messages. A route is claimed by one dispatcher at a time, sends one message for all that is due, and
 //! pauses afterwards.
 
-use butt_dial_domain::{Failure, clock::Timestamp};
-use butt_dial_store::AlertRoute;
+use std::collections::HashMap;
+
+use butt_dial_domain::{Failure, MessageId, OrgId, clock::Timestamp};
+use butt_dial_messaging::outbound::ApprovalLink;
+use butt_dial_store::{AlertRoute, Notification};
 use chrono::TimeDelta;
 use futures::future::join_all;
 
 use crate::{
     Alerts,
     message::{Message, SHOWN},
-    schedule::{MAX_PER_HOUR, next_free},
+    observe::APPROVAL,
+    schedule::{MAX_PER_HOUR, RESOLVED, next_free},
 };
 
 const BATCH: u32 = 500;
@@ -39,6 +43,24 @@ impl Alerts {
         Ok(count)
     }
 
+    /// Returns the links that decide about held messages, by alert. The token is in the message only.
+    fn links(&self, route: &AlertRoute, notifications: &[Notification]) -> HashMap<String, String> {
+        let link = |notification: &Notification| {
+            let alert = &notification.alert;
+            let org = alert.org_id.as_deref().map(OrgId::from)?;
+            let link = ApprovalLink {
+                message: MessageId::from(alert.fingerprint.as_str()),
+                route: route.id.clone(),
+            };
+            Some((alert.id.clone(), link.url(&self.vault, &self.public_urls, &org)?))
+        };
+        notifications
+            .iter()
+            .filter(|notification| notification.alert.kind == APPROVAL && notification.reason != RESOLVED)
+            .filter_map(link)
+            .collect()
+    }
+
     async fn send_to(&self, route: &AlertRoute, now: Timestamp) -> Result<bool, Failure> {
         let due = now - SETTLED;
         let window = route.window_at.filter(|begin| now - *begin < HOUR);
@@ -61,6 +83,7 @@ impl Alerts {
         }
         let key = format!("alert-{}-{}", route.id, due.timestamp_millis());
         let message = Message {
+            links: self.links(route, &notifications),
             notifications,
             count,
             is_last_of_hour: sent + 1 == MAX_PER_HOUR,

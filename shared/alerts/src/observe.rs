@@ -1,10 +1,10 @@
-//! Causes that are found by looking: failing accounts, stuck orders, dead letters, budgets. An alert about one ends
+//! Causes that are found by looking: failing accounts, stuck orders, dead letters, budgets, held messages. An alert about one ends
 //! automatically when its cause is gone.
 
 use std::collections::HashSet;
 
 use butt_dial_domain::{Failure, OrgId};
-use butt_dial_store::{AlertState, Severity};
+use butt_dial_store::{AlertState, Severity, WaitingApproval};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -12,6 +12,8 @@ use crate::{Alerts, Cause, handle::SYSTEM};
 
 /// Causes of a kind that are looked at.
 const LIMIT: u32 = 200;
+/// Messages of an organization that wait for an approval and have an alert at the same time.
+const APPROVALS_PER_ORG: u32 = 10;
 /// Alerts about budgets end after this time.
 const BUDGETS: TimeDelta = TimeDelta::days(1);
 
@@ -19,6 +21,7 @@ pub const PROVIDER_FAILING: &str = "provider.failing";
 pub const ORDER_STUCK: &str = "order.stuck";
 pub const DEAD_LETTERS: &str = "dead_letters";
 pub const BUDGET: &str = "budget";
+pub const APPROVAL: &str = "approval.waiting";
 pub const AUDIT_BROKEN: &str = "audit.broken";
 
 impl Alerts {
@@ -30,6 +33,7 @@ impl Alerts {
             (ORDER_STUCK, self.stuck_orders().await?),
             (DEAD_LETTERS, self.dead_letters().await?),
             (BUDGET, self.budgets().await?),
+            (APPROVAL, self.waiting_approvals().await?),
         ] {
             opened += self.align(kind, causes).await?;
         }
@@ -116,6 +120,22 @@ impl Alerts {
             evidence: json!({ "count": letters.len(), "oldest": id, "since": at }),
         });
         Ok(cause.into_iter().collect())
+    }
+
+    async fn waiting_approvals(&self) -> Result<Vec<Cause>, Failure> {
+        let waiting = self.store.list_waiting_approvals(APPROVALS_PER_ORG, LIMIT).await?;
+        let cause = |held: WaitingApproval| Cause {
+            kind: APPROVAL,
+            fingerprint: held.id.to_string(),
+            severity: Severity::High,
+            title: format!("A message ({}) waits for an approval", held.channel),
+            evidence: json!({
+                "message": held.id, "agent": held.agent_id, "channel": held.channel, "rule": held.approval_rule,
+                "expiresAt": held.due_at,
+            }),
+            org: Some(held.org_id),
+        };
+        Ok(waiting.into_iter().map(cause).collect())
     }
 
     async fn budgets(&self) -> Result<Vec<Cause>, Failure> {

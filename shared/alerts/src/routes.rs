@@ -115,6 +115,7 @@ impl Alerts {
         let route = self.find_route(org_of(caller)?.as_ref(), id).await?;
         let message = Message {
             notifications: Vec::new(),
+            links: Default::default(),
             count: 0,
             is_last_of_hour: false,
             is_test: true,

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::{Router, extract::State, http::StatusCode, routing::post};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use butt_dial_domain::{Channel, Clock, Code, Failure, Principal, Scope, TokenId, clock::Timestamp};
+use butt_dial_domain::{Channel, Clock, Code, Failure, OrgId, Principal, Scope, TokenId, clock::Timestamp};
 use butt_dial_identity::Caller;
-use butt_dial_messaging::Egress;
+use butt_dial_messaging::{Egress, PublicUrls};
 use butt_dial_store::Store;
 use butt_dial_vault::Vault;
 use chrono::TimeDelta;
@@ -64,8 +64,9 @@ impl World {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         TaskTracker::new().spawn(async move { axum::serve(listener, app).await });
         let vault = Vault::new(b"secret");
+        let urls = PublicUrls::new(Some("https://comms.example".into()));
         Self {
-            alerts: Alerts::new(store, vault, clock.clone(), Egress::new(true), Arc::new(NoMailer)),
+            alerts: Alerts::new(store, vault, clock.clone(), Egress::new(true), Arc::new(NoMailer), urls),
             clock,
             received,
             url,
@@ -273,4 +274,64 @@ async fn broken_log_is_an_alert_until_it_is_whole() {
     assert_eq!((open.len(), open[0].severity), (1, Severity::Critical));
     world.alerts.report_broken_logs(&[]).await.unwrap();
     assert_eq!(world.alerts.list(&operator(), true, None, 9).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn approval_alert_has_a_link_while_it_is_open() {
+    let world = World::new().await;
+    let org = OrgId::from("org_1");
+    let owner = Caller {
+        principal: Principal {
+            token: TokenId::from("tok_team"),
+            scope: Scope::OrgAdmin,
+            org: Some(org.clone()),
+            agent: None,
+            restriction: None,
+        },
+        profile: None,
+    };
+    for kind in [RouteKind::Webhook, RouteKind::Pagerduty] {
+        let new = NewRoute {
+            kind,
+            address: None,
+            url: Some(&world.url),
+            key: Some("R1"),
+            severity: Severity::Low,
+            is_escalation: false,
+            quiet: None,
+        };
+        world.alerts.create_route(&owner, new).await.unwrap();
+    }
+    let waiting = Cause {
+        org: Some(org.clone()),
+        kind: "approval.waiting",
+        fingerprint: "msg_1".into(),
+        ..cause(1, Severity::High)
+    };
+    world.alerts.raise(&waiting).await.unwrap();
+    world.run(TimeDelta::seconds(3)).await;
+    let bodies: Vec<Value> = world.received.bodies().iter().map(parsed).collect();
+    let link_of = |body: &Value| {
+        body["alerts"][0]["link"]
+            .as_str()
+            .or(body["links"][0]["href"].as_str())
+            .map(str::to_owned)
+    };
+    let links: Vec<String> = bodies.iter().filter_map(link_of).collect();
+    assert_eq!(links.len(), 2, "{bodies:?}");
+    assert!(
+        links
+            .iter()
+            .all(|link| link.starts_with("https://comms.example/approvals/org_1.")),
+        "{links:?}"
+    );
+    assert_ne!(links[0], links[1], "a link belongs to its route");
+    world
+        .alerts
+        .resolve_cause(Some(&org), "approval.waiting", "msg_1", "system")
+        .await
+        .unwrap();
+    world.run(TimeDelta::minutes(5)).await;
+    let later: Vec<Value> = world.received.bodies().iter().skip(2).map(parsed).collect();
+    assert!(later.iter().all(|body| link_of(body).is_none()), "{later:?}");
 }

@@ -122,8 +122,11 @@ fn incidents(message: &Message, key: &str, route: &str) -> Vec<Value> {
         if notification.reason == RESOLVED {
             return json!({ "routing_key": key, "event_action": "resolve", "dedup_key": alert.id });
         }
+        let links = message
+            .link(alert)
+            .map(|link| json!({ "href": link, "text": "Approve or reject" }));
         json!({
-            "routing_key": key, "event_action": "trigger", "dedup_key": alert.id,
+            "routing_key": key, "event_action": "trigger", "dedup_key": alert.id, "links": Vec::from_iter(links),
             "payload": {
                 "summary": alert.title, "source": "butt-dial", "severity": severity(alert.severity),
                 "timestamp": alert.first_at, "class": alert.kind, "custom_details": alert.evidence,

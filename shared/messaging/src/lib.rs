@@ -26,6 +26,7 @@ mod provenance;
 mod public_urls;
 mod retention;
 mod rewrap;
+mod sealed_token;
 mod taint;
 #[cfg(any(test, feature = "testing"))]
 #[expect(clippy::unwrap_used, reason = "for tests only")]

@@ -31,6 +31,12 @@ impl PublicUrls {
         Some(format!("{base}/webhooks/unsubscribe/{token}"))
     }
 
+    /// The page that shows a held message and takes the decision about it.
+    pub fn approval(&self, token: &str) -> Option<String> {
+        let base = self.base()?;
+        Some(format!("{base}/approvals/{token}"))
+    }
+
     /// The URL of a call's callback. `kind` is the last part of the path, such as `action`.
     pub fn call(&self, carrier: &str, kind: &str, call: &str) -> Option<String> {
         let base = self.base()?;

@@ -3,10 +3,10 @@
 use butt_dial_domain::{MessageId, OrgId, clock::Timestamp};
 
 use crate::{
-    StoreError,
+    Store, StoreError,
     change::{Change, on_change},
     column::text_column,
-    engine::Sql,
+    engine::{Sql, on_reader},
 };
 
 /// Whether a person has approved a send that a rule holds.
@@ -26,6 +26,37 @@ pub struct NewApproval<'a> {
     pub rule: &'a str,
     /// When the message is sent after the approval. `None`: at once.
     pub send_at: Option<Timestamp>,
+}
+
+/// A send that waits for an approval, without its content.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct WaitingApproval {
+    #[sqlx(try_from = "String")]
+    pub id: MessageId,
+    #[sqlx(try_from = "String")]
+    pub org_id: OrgId,
+    pub agent_id: String,
+    pub channel: String,
+    pub approval_rule: String,
+    pub due_at: Timestamp,
+}
+
+impl Store {
+    /// Lists the oldest sends of each organization that wait for an approval. Organizations take turns.
+    pub async fn list_waiting_approvals(&self, per_org: u32, limit: u32) -> Result<Vec<WaitingApproval>, StoreError> {
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, approval_rule, due_at
+            FROM (SELECT id, org_id, agent_id, channel, approval_rule, due_at,
+                    row_number() OVER (PARTITION BY org_id ORDER BY id) AS place
+                FROM scheduled_sends WHERE approval = 'pending' AND state = 'scheduled') AS waiting
+            WHERE place <= $1 ORDER BY place, id LIMIT $2";
+        Ok(on_reader!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(i64::from(per_org))
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await
+        })?)
+    }
 }
 
 impl Change {

@@ -115,7 +115,7 @@ pub use anomalies::{ANOMALY_PREFIX, Anomaly, AnomalyFilter, NewAnomaly, Reaction
 pub use anomaly_baselines::{BaselineRow, PEAK, RECENT, SeenCountry};
 pub use anomaly_facts::{CallCount, SentToBlock, SentToOne, SentToPrefix, SharedRecipient, Span, Traffic};
 pub use anomaly_signals::{BudgetUse, CodeCount, Counted, Share};
-pub use approvals::{ApprovalState, NewApproval};
+pub use approvals::{ApprovalState, NewApproval, WaitingApproval};
 pub use audit::{ActorKind, AuditEntry, AuditFilter, AuditRow};
 pub use audit_log::{CheckpointRow, INSTALLATION_LOG, LeafKind, LeafRow, LogHead};
 pub use audit_seal::{NodeRow, SealedBatch, UnsealedSend};

@@ -318,6 +318,28 @@ impl Store {
         Ok(())
     }
 
+    /// Finds a send of an organization that waits for an approval at this time.
+    pub async fn find_held(
+        &self,
+        org: &OrgId,
+        id: &MessageId,
+        now: Timestamp,
+    ) -> Result<Option<ScheduledSend>, StoreError> {
+        const SQL: &str =
+            "SELECT id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request, state, failure,
+                due_at, tries, created_at, is_quiet, is_counted, approval, approval_rule
+            FROM scheduled_sends
+            WHERE id = $2 AND org_id = $1 AND approval = 'pending' AND state = 'scheduled' AND due_at > $3";
+        Ok(on_reader!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .bind(now)
+                .fetch_optional(db)
+                .await
+        })?)
+    }
+
     /// Lists the organization's sends that wait for an approval, oldest first, after an id.
     pub async fn list_held(&self, org: &OrgId, after: &str, limit: u32) -> Result<Vec<ScheduledSend>, StoreError> {
         const SQL: &str =

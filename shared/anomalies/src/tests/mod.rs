@@ -18,7 +18,7 @@ use butt_dial_domain::{
 };
 use butt_dial_identity::Caller;
 use butt_dial_kv::MemoryKv;
-use butt_dial_messaging::Egress;
+use butt_dial_messaging::{Egress, PublicUrls};
 use butt_dial_store::{AcceptedSend, Agent, AgentStatus, Anomaly, AuditEntry, BaselineRow, RECENT, Store};
 use butt_dial_testkit::servers::{Postgres, fresh_postgres_database};
 use butt_dial_vault::Vault;
@@ -92,6 +92,7 @@ impl World {
             clock.clone(),
             egress,
             Arc::new(NoMailer),
+            PublicUrls::default(),
         );
         let setup = AuditEntry::new(None, "system", "test.setup", "test", clock.now());
         let org = store

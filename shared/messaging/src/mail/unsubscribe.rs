@@ -1,10 +1,10 @@
-//! Links to unsubscribe from mails of an agent (RFC 2369, RFC 8058). The link has no login, so its token is the proof: only
-//! this installation can make one, and it names a recipient only to this installation.
+//! Links to unsubscribe from mails of an agent (RFC 2369, RFC 8058).
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use butt_dial_domain::{Address, OrgId};
 use butt_dial_vault::Vault;
 use serde::{Deserialize, Serialize};
+
+use crate::sealed_token;
 
 const CONTEXT: &str = "unsubscribe";
 
@@ -23,22 +23,12 @@ impl UnsubscribeToken {
         }
     }
 
-    /// Encrypts the token. Its beginning is the organization, because each has a separate key.
     pub fn seal(&self, vault: &Vault, org: &OrgId) -> String {
-        // The type has only text.
-        let plain = serde_json::to_vec(self).unwrap_or_default();
-        let org_id = org.as_str();
-        format!(
-            "{org_id}.{}",
-            URL_SAFE_NO_PAD.encode(vault.encrypt(org, CONTEXT, &plain))
-        )
+        sealed_token::seal(vault, org, CONTEXT, self)
     }
 
     /// Decrypts a token. `None`: it is not one of this installation.
     pub fn open(vault: &Vault, token: &str) -> Option<Self> {
-        let (org, sealed) = token.split_once('.')?;
-        let sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let plain = vault.decrypt(&OrgId::from(org), CONTEXT, &sealed).ok()?;
-        serde_json::from_slice(&plain).ok()
+        sealed_token::open(vault, CONTEXT, token).map(|(_, token)| token)
     }
 }

@@ -29,7 +29,7 @@ impl Outbound {
         held.into_iter().map(|scheduled| self.view_held(scheduled)).collect()
     }
 
-    fn view_held(&self, scheduled: ScheduledSend) -> Result<HeldMessage, Failure> {
+    pub(super) fn view_held(&self, scheduled: ScheduledSend) -> Result<HeldMessage, Failure> {
         let id = scheduled.id();
         let request = scheduled.request.as_deref().and_then(|sealed| {
             let plain = self.vault.decrypt(&scheduled.org(), id.as_str(), sealed).ok()?;
@@ -55,13 +55,23 @@ impl Outbound {
         id: &MessageId,
         approves: bool,
     ) -> Result<(), Failure> {
-        let (org, now) = (caller.org()?, self.clock.now());
+        self.decide(caller.org()?, caller.principal.token.as_str(), id, approves)
+            .await
+    }
+
+    pub(super) async fn decide(
+        self: &Arc<Self>,
+        org: &OrgId,
+        actor: &str,
+        id: &MessageId,
+        approves: bool,
+    ) -> Result<(), Failure> {
+        let now = self.clock.now();
         let rejection = (!approves).then(|| Code::ApprovalRejected.as_str());
         let action = match approves {
             true => "approval.approve",
             false => "approval.reject",
         };
-        let actor = caller.principal.token.as_str();
         let change = self
             .store
             .change(AuditEntry::new(Some(org), actor, action, id.as_str(), now));

@@ -7,6 +7,7 @@
 //! `pipeline.rs` has the entry [`Outbound::send`] and the order of the stages; a stage is one file. `scheduled_sends.rs` sends
 //! what is due, `reconcile.rs` settles sends with an unknown outcome.
 
+mod approval_link;
 mod approvals;
 mod authorize;
 mod chat_actions;
@@ -42,6 +43,7 @@ mod send_time;
 mod status_event;
 mod validate;
 
+pub use approval_link::ApprovalLink;
 pub use approvals::HeldMessage;
 pub use butt_dial_store::{Message, ScheduledSend};
 pub use chat_actions::{ChatCommand, ChatTarget, PerformedAction};

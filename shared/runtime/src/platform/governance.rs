@@ -41,6 +41,7 @@ impl Parts<'_> {
             self.clock.clone(),
             egress.clone(),
             Arc::new(InstallationMailer(accounts.clone())),
+            self.public_urls.clone(),
         )
     }
 

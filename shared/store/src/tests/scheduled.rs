@@ -279,6 +279,17 @@ both_engines! {
         assert_eq!(held().await, ids);
         assert_eq!(db.list_held(org, ids[2].as_str(), 10).await.unwrap().len(), 1);
         let other = new_agent(db).await.org_id;
+        let found = async |org: &butt_dial_domain::OrgId, at| db.find_held(org, &ids[0], at).await.unwrap().map(|held| held.id());
+        assert_eq!(found(org, morning()).await.as_ref(), Some(&ids[0]));
+        assert_eq!(found(&other, morning()).await, None, "another organization's");
+        assert_eq!(found(org, morning() + seconds(3_600)).await, None, "expired");
+        let waiting = async |per_org, limit| -> Vec<MessageId> {
+            let waiting = db.list_waiting_approvals(per_org, limit).await.unwrap();
+            let of_org = waiting.into_iter().filter(|held| held.org_id == *org);
+            of_org.inspect(|held| assert_eq!((held.approval_rule.as_str(), held.channel.as_str()), ("r", "sms"))).map(|held| held.id).collect()
+        };
+        assert_eq!(waiting(2, 10).await, ids[..2], "the oldest ones");
+        assert_eq!(waiting(10, 3).await, ids[..3]);
         let decide = async |org, id, rejection, at| db.change(setup()).decide_approval(org, id, rejection, at).await.unwrap();
         let at = morning() + seconds(60);
         assert!(!decide(&other, &ids[0], None, at).await);
