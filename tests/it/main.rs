@@ -24,6 +24,7 @@ mod auth;
 mod bills;
 mod call_flows;
 mod call_frames;
+mod call_recordings;
 mod call_reports;
 mod call_tools;
 mod callbacks;

@@ -8,6 +8,7 @@ mod commands;
 mod credit_timer;
 mod heartbeat;
 mod persistence;
+mod recording;
 mod reply_requests;
 mod responder;
 mod session;

@@ -30,6 +30,7 @@ use crate::{
     commands,
     credit_timer::{Credit, CreditTimer},
     persistence::Persistence,
+    recording::RecordingControl,
     reply_requests::ReplyRequests,
     responder::{ReplyEvent, ReplyKind},
     session_end::SessionEnd,
@@ -53,6 +54,7 @@ struct CallSession {
     reply_events: mpsc::Receiver<ReplyEvent>,
     persistence: Persistence,
     credit: CreditTimer,
+    recording: RecordingControl,
     /// The session has ended, and the carrier should close the socket by then.
     close_by: Option<Instant>,
     /// The relay is draining, and hands over the call by then.
@@ -109,6 +111,7 @@ impl CallSession {
             reply_events,
             persistence: Persistence::new(calls.clone(), owned.lease),
             credit: CreditTimer::default(),
+            recording: RecordingControl::new(calls.clone()),
             close_by: None,
             hand_over_by: None,
             stall_detector: relay.stall_detector.clone(),
@@ -142,6 +145,10 @@ impl CallSession {
                     self.persistence.on_written(written, self.conversation.state())?;
                 }
                 credit = self.credit.charged() => self.on_credit(credit).await?,
+                change = self.recording.changed() => {
+                    let effects = self.conversation.recording_changed(change);
+                    self.execute(effects).await?;
+                }
                 Some(()) = self.presence.next() => self.requests.on_agent_present(self.conversation.state()),
                 Ok(()) = registry_reset.changed() => self.register_again(),
                 () = wait_until(deadline) => self.on_deadline().await?,
@@ -338,6 +345,10 @@ impl CallSession {
                 Effect::Send(frame) => self.socket.send(&frame).await?,
                 Effect::RequestReply { .. } => self.requests.start(self.conversation.state()),
                 Effect::CancelRequest => self.requests.cancel(),
+                Effect::ChangeRecording(change) => {
+                    self.persistence.write_now(self.conversation.state()).await?;
+                    self.recording.change(self.conversation.state(), change);
+                }
                 Effect::Save => self.persistence.mark_dirty(),
                 Effect::Close => self.close().await?,
             }

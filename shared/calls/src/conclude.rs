@@ -6,7 +6,7 @@ use std::time::Duration;
 use butt_dial_domain::{
     Address, Channel,
     call::{CallReport, CallStatus, Direction, HandledBy, Purpose},
-    inbound::{Attachment, InboundMessage},
+    inbound::{Attachment, CallRecording, InboundMessage},
     keys,
     ports::bus::Headers,
 };
@@ -76,16 +76,45 @@ pub(crate) async fn conclude(calls: &Calls, state: &CallState, report: &CallRepo
     if let Some(recording) = recording
         && let Some(url) = &recording.url
     {
-        let attachment = Attachment {
-            source: url.clone(),
-            content_type: Some("audio/mpeg".into()),
-            filename: Some(format!("{}.mp3", recording.id)),
-            size: None,
-            is_voice: true,
-        };
-        publish_message(calls, state, Some(attachment)).await?;
+        publish_message(calls, state, Some(audio(&recording.id, url.clone(), true))).await?;
     }
     Ok(())
+}
+
+/// Publishes the recording of the conversation as an event of the agent. It is fetched later.
+pub(crate) async fn publish_recording(
+    calls: &Calls,
+    state: &CallState,
+    report: &CallReport,
+) -> Result<(), WebhookRefusal> {
+    let info = &state.info;
+    let recording = report.recording.as_ref();
+    let Some((recording, url)) = recording.and_then(|recording| Some((recording, recording.url.clone()?))) else {
+        return Ok(());
+    };
+    let message = InboundMessage {
+        attachments: vec![audio(&recording.id, url, false)],
+        call: Some(info.call.clone()),
+        call_recording: Some(CallRecording {
+            direction: info.direction,
+            seconds: recording.duration_seconds,
+        }),
+        ..InboundMessage::between(recording.id.clone(), Channel::Voice, &info.remote, &info.local)
+    };
+    let envelope = Envelope::call_recording(&calls.vault, info, &message);
+    calls.inbound.append(&info.carrier, &envelope, &Headers::new()).await?;
+    Ok(())
+}
+
+/// Describes the sound of a recording. Only voice is transcribed.
+fn audio(recording: &str, url: String, is_voice: bool) -> Attachment {
+    Attachment {
+        source: url,
+        content_type: Some("audio/mpeg".into()),
+        filename: Some(format!("{recording}.mp3")),
+        size: None,
+        is_voice,
+    }
 }
 
 async fn publish_conclusion(calls: &Calls, state: &CallState, report: &CallReport) -> Result<(), WebhookRefusal> {

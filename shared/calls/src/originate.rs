@@ -58,6 +58,8 @@ pub struct OriginateRequest {
     pub finish_on_key: Option<String>,
     /// Numbers, prices, dates and addresses are written the way people say them.
     pub spoken_forms: Option<bool>,
+    /// The conversation is recorded, after an announcement.
+    pub is_recorded: Option<bool>,
     pub idempotency_key: Option<String>,
     /// The task that the call belongs to.
     pub task: Option<String>,
@@ -83,6 +85,7 @@ impl OriginateRequest {
             interrupt_sensitivity: None,
             finish_on_key: None,
             spoken_forms: None,
+            is_recorded: None,
             idempotency_key: None,
             task: None,
         }
@@ -210,6 +213,7 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
                 interrupt_sensitivity: request.interrupt_sensitivity,
                 finish_on_key: request.finish_on_key,
                 spoken_forms: request.spoken_forms,
+                is_recorded: request.is_recorded,
             },
         }),
         ..SendRequest::new(request.caller, Channel::Voice, &request.to)

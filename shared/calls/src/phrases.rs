@@ -38,6 +38,9 @@ pub struct Phrases {
     #[serde(rename = "money_is_up")]
     pub credit_exhausted: String,
     pub record: String,
+    /// The announcement of a recording. Empty, as in files of former releases: nothing is recorded in this language.
+    #[serde(default)]
+    pub recorded: String,
     pub thanks: String,
     pub unavailable: String,
 }

@@ -15,7 +15,7 @@ use super::{
     legs, phrases,
     socket_ticket::{self, socket_url},
     speech::{self, speakable},
-    state::{AfterSession, CallState},
+    state::{AfterSession, CallState, RecordingState},
 };
 
 /// Maximum length of a recorded message.
@@ -47,6 +47,30 @@ pub async fn connect_relay(calls: &Calls, state: &CallState) -> Result<Script, K
         partial_transcripts: true,
         interrupt_sensitivity: info.plan.interrupt_sensitivity.unwrap_or_default(),
     }))]))
+}
+
+/// Begins the conversation of an answered call. A recorded one begins with the announcement, and is recorded from its end on.
+pub(crate) async fn begin_conversation(calls: &Calls, state: &CallState) -> Result<Script, KvError> {
+    let mut script = connect_relay(calls, state).await?;
+    if let Some(steps) = recording(calls, state) {
+        script.0.splice(0..0, steps);
+    }
+    Ok(script)
+}
+
+/// Announces and starts the recording of a conversation. `None`: it is not recorded, or cannot be announced.
+fn recording(calls: &Calls, state: &CallState) -> Option<[Step; 2]> {
+    let info = &state.info;
+    state
+        .recording
+        .filter(|recording| *recording == RecordingState::Running)?;
+    let announcement = calls.settings.phrases.get(&info.language).recorded.clone();
+    if announcement.trim().is_empty() {
+        tracing::warn!(call = %info.call, language = info.language, "call not recorded: the announcement is missing");
+        return None;
+    }
+    let status_url = calls.callback_url(&info.carrier, "recorded", &info.call)?;
+    Some([spoken(state, &announcement), Step::StartRecording { status_url }])
 }
 
 /// Records a message after the beep. Needs no call state.
@@ -146,7 +170,7 @@ async fn dial(calls: &Calls, state: &CallState, to: &str, whispers: bool, digits
 pub(crate) async fn on_answer(calls: &Calls, state: &CallState, by: Option<AnsweredBy>) -> Result<Script, KvError> {
     Ok(match &state.info.plan.purpose {
         _ if by == Some(AnsweredBy::Fax) => Script(vec![Step::Hangup]),
-        Purpose::Converse => connect_relay(calls, state).await?,
+        Purpose::Converse => begin_conversation(calls, state).await?,
         Purpose::Message { text, sound_url } => {
             let message = match sound_url {
                 Some(url) => Step::Play(url.clone()),

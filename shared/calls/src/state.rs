@@ -2,7 +2,11 @@
 //! another relay can continue the call. The serialized names of the fields must stay: two versions of the program read
 //! and write them side by side.
 
-use butt_dial_domain::{ReplicaId, call::Direction, clock::Timestamp};
+use butt_dial_domain::{
+    ReplicaId,
+    call::{Direction, Purpose},
+    clock::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 pub use butt_dial_domain::call::CallInfo;
@@ -111,6 +115,30 @@ pub struct CallState {
     /// Idempotency keys of accepted replies. A repeated request speaks nothing.
     #[serde(default)]
     pub keys: Vec<String>,
+    /// The recording of the conversation. `None`: the call is not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<RecordingState>,
+}
+
+/// The state of the recording of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingState {
+    Running,
+    /// The carrier has not confirmed the pause yet.
+    Pausing,
+    Paused,
+    /// It has ended before the call, and is kept.
+    Ended,
+    /// The caller objects, or card data was heard: it is deleted at the carrier.
+    Discarded,
+}
+
+impl RecordingState {
+    /// Returns whether the recording may be kept. One of which the pause is not confirmed may hold card data.
+    pub fn is_kept(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Ended)
+    }
 }
 
 /// One entry of the transcript.
@@ -213,6 +241,7 @@ pub enum AfterSession {
 
 impl CallState {
     pub fn new(info: CallInfo) -> Self {
+        let is_recorded = info.plan.is_recorded == Some(true) && info.plan.purpose == Purpose::Converse;
         Self {
             info,
             history: Vec::new(),
@@ -241,6 +270,7 @@ impl CallState {
             is_session_closed_by_us: false,
             ended: None,
             keys: Vec::new(),
+            recording: is_recorded.then_some(RecordingState::Running),
         }
     }
 

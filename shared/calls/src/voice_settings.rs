@@ -32,6 +32,7 @@ pub struct VoiceSettingsChange {
     pub interrupt_sensitivity: Option<InterruptSensitivity>,
     pub finish_on_key: Option<String>,
     pub spoken_forms: Option<bool>,
+    pub records_calls: Option<bool>,
     pub system_prompt: Option<String>,
     /// `male`, `female` or `neutral`.
     pub gender: Option<String>,
@@ -88,6 +89,7 @@ fn apply(before: VoiceSettings, change: VoiceSettingsChange) -> Result<VoiceSett
             None => before.finish_on_key,
         },
         spoken_forms: change.spoken_forms.or(before.spoken_forms),
+        records_calls: change.records_calls.or(before.records_calls),
         system_prompt: text(change.system_prompt, before.system_prompt),
         gender: text(change.gender, before.gender),
         voice_gender: text(change.voice_gender, before.voice_gender),

@@ -178,6 +178,9 @@ pub struct Plan {
     /// Numbers, prices, dates and addresses are written the way people say them. `None`: no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spoken_forms: Option<bool>,
+    /// The conversation is recorded, after an announcement. `None`: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_recorded: Option<bool>,
 }
 
 impl Plan {
@@ -195,6 +198,7 @@ impl Plan {
         self.interrupt_sensitivity = self.interrupt_sensitivity.or(settings.interrupt_sensitivity);
         self.finish_on_key = self.finish_on_key.or_else(|| settings.finish_on_key.clone());
         self.spoken_forms = self.spoken_forms.or(settings.spoken_forms);
+        self.is_recorded = self.is_recorded.or(settings.records_calls);
         self.system_prompt = self.system_prompt.or_else(|| settings.system_prompt.clone());
         self
     }

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod inbound;
 pub mod keys;
 pub mod limits;
+mod mail_details;
 pub mod message;
 pub mod money;
 pub mod numbers;

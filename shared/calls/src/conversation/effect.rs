@@ -1,6 +1,9 @@
 //! The interface of a conversation: effects out, replies and moments in.
 
-use butt_dial_domain::{clock::Timestamp, ports::voice::OutgoingFrame};
+use butt_dial_domain::{
+    clock::Timestamp,
+    ports::voice::{OutgoingFrame, RecordingChange},
+};
 use tokio::time::Instant;
 
 use super::super::state::Speaker;
@@ -13,6 +16,8 @@ pub enum Effect {
     RequestReply {
         turn: u64,
     },
+    /// Changes the recording of the call, once the state is persisted: the callback about the recording reads it. `Conversation::recording_changed` gets the result.
+    ChangeRecording(RecordingChange),
     /// Cancels the request for a reply.
     CancelRequest,
     /// The state has changed and must be persisted.

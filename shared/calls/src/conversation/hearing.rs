@@ -37,6 +37,7 @@ impl Conversation {
         effects: &mut Effects,
     ) {
         let text = truncated(text);
+        self.turns.guard_heard(text, effects);
         if text.chars().any(char::is_alphanumeric) {
             self.turns.set_caller_language(language);
         }

@@ -172,6 +172,11 @@ impl Input {
         self.keys_complete.set(now + wait);
     }
 
+    /// The keys that are not complete yet.
+    pub fn pressed(&self) -> &str {
+        &self.keys
+    }
+
     pub fn has_keys(&self) -> bool {
         !self.keys.is_empty()
     }

@@ -9,6 +9,7 @@ mod ending;
 mod hearing;
 mod input;
 mod output;
+mod recording;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -104,7 +105,7 @@ impl Conversation {
                 is_last,
             } => self.on_transcript(&text, language, is_last, now, &mut effects),
             IncomingFrame::Interrupted { spoken } => self.on_interruption(&spoken, now, &mut effects),
-            IncomingFrame::Keys(keys) => self.turns.on_keys(&keys, now.instant),
+            IncomingFrame::Keys(keys) => self.turns.on_keys(&keys, now.instant, &mut effects),
             IncomingFrame::Played(text) => self.on_playback(&text, now, &mut effects),
             IncomingFrame::Speaking { who, is_speaking } => match who {
                 voice::Speaker::Caller => self.turns.on_speech(is_speaking, now.instant, &mut effects),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use butt_dial_domain::{
     call::{Direction, Plan, Purpose},
     clock::{Clock, Timestamp},
-    ports::voice::{self, IncomingFrame, OutgoingFrame},
+    ports::voice::{self, IncomingFrame, OutgoingFrame, RecordingChange},
 };
 use chrono::TimeDelta;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use super::{
 };
 
 mod hearing;
+mod recording;
 
 struct Scenario {
     conversation: Conversation,
@@ -29,6 +30,7 @@ struct Scenario {
     /// The language of each text.
     languages: Vec<Option<String>>,
     requested: Vec<u64>,
+    recording_changes: Vec<RecordingChange>,
     cancelled: usize,
     is_closed: bool,
 }
@@ -65,6 +67,7 @@ impl Scenario {
             spoken: Vec::new(),
             languages: Vec::new(),
             requested: Vec::new(),
+            recording_changes: Vec::new(),
             cancelled: 0,
             is_closed: false,
         };
@@ -97,6 +100,7 @@ impl Scenario {
                 }
                 Effect::Send(_) | Effect::Save => {}
                 Effect::RequestReply { turn } => self.requested.push(turn),
+                Effect::ChangeRecording(change) => self.recording_changes.push(change),
                 Effect::CancelRequest => self.cancelled += 1,
                 Effect::Close => self.is_closed = true,
             }

@@ -80,10 +80,12 @@ impl Turns {
         self.restart_silence(now);
     }
 
-    pub fn on_keys(&mut self, keys: &str, now: Instant) {
+    pub fn on_keys(&mut self, keys: &str, now: Instant, effects: &mut Effects) {
         self.timers.silence_prompts = 0;
         let finish = self.state.info.plan.finish_on_key.as_deref().unwrap_or(END_OF_KEYS);
         self.input.press(keys, finish, &self.timeouts, now);
+        let pressed = self.input.pressed().to_owned();
+        self.guard_heard(&pressed, effects);
         self.restart_silence(now);
     }
 
@@ -208,6 +210,7 @@ impl Turns {
             is_complete: true,
             language: language.clone(),
         });
+        self.guard_reply(effects);
         effects.extend(self.output.reply(&words, true, language));
         self.restart_silence(now);
         effects.push(Effect::Save);
@@ -223,6 +226,7 @@ impl Turns {
         self.input.end_barge_in();
         self.state.clear_unanswered();
         let text = self.append(chunk, now.wall);
+        self.guard_reply(effects);
         // Without words before it, there is no utterance to end.
         let is_begun = self.state.reply.as_ref().is_some_and(|reply| !reply.planned.is_empty());
         if !text.is_empty() || (chunk.is_last && is_begun) {

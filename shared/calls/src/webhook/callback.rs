@@ -27,6 +27,8 @@ pub enum CallbackKind {
     /// A message was recorded after the beep.
     Message,
     Recording,
+    /// The recording of the conversation can be fetched, or there is none.
+    Recorded,
     /// The callee of a warm transfer has answered.
     Whisper,
     /// A transfer has ended, or failed.
@@ -43,6 +45,7 @@ impl CallbackKind {
             "machine" => Self::Machine,
             "message" => Self::Message,
             "recording" => Self::Recording,
+            "recorded" => Self::Recorded,
             "whisper" => Self::Whisper,
             "dialled" => Self::Dialled,
             _ => return None,
@@ -53,7 +56,7 @@ impl CallbackKind {
     /// for the response, and an error would end the call.
     pub(super) fn must_precede_response(self) -> bool {
         match self {
-            Self::Status | Self::Machine | Self::Message | Self::Recording => true,
+            Self::Status | Self::Machine | Self::Message | Self::Recording | Self::Recorded => true,
             Self::Incoming | Self::Answer | Self::Action | Self::Whisper | Self::Dialled => false,
         }
     }

@@ -21,7 +21,7 @@ use super::{
     },
     callback::{CallWebhook, CallbackKind},
     durable_publish::{conclude_call, publish_report},
-    missing_state,
+    missing_state, recorded,
 };
 
 /// Number of failed sockets within `FAILURES_WINDOW` after which the caller is asked for a recording.
@@ -38,6 +38,10 @@ pub(super) async fn handle(
     kind: CallbackKind,
 ) -> Result<Script, WebhookRefusal> {
     let report = &webhook.report;
+    if kind == CallbackKind::Recorded {
+        recorded::handle(calls, webhook).await?;
+        return Ok(Script::default());
+    }
     let Some(state) = &webhook.state else {
         return missing_state::respond(calls, routes, webhook, kind).await;
     };
@@ -64,7 +68,7 @@ pub(super) async fn handle(
         conclude_hang_up(calls, kind, state, report).await?;
     }
     let script = match kind {
-        CallbackKind::Incoming | CallbackKind::Status => Ok(Script::default()),
+        CallbackKind::Incoming | CallbackKind::Status | CallbackKind::Recorded => Ok(Script::default()),
         CallbackKind::Answer => script::on_answer(calls, state, report.answered_by).await,
         CallbackKind::Action => after_session(calls, webhook, state).await,
         CallbackKind::Machine => {
@@ -106,6 +110,9 @@ async fn after_session(calls: &Calls, webhook: &CallWebhook, state: &CallState) 
     let call = &state.info.call;
     let outcome = webhook.report.session.as_ref().map(|session| session.outcome);
     if outcome != Some(SessionOutcome::Failed) {
+        if matches!(state.after_session, AfterSession::Transfer { .. }) {
+            recorded::end_before_transfer(calls, webhook, state).await?;
+        }
         return script::after_session(calls, state).await;
     }
     let key = format!("{}:failures", keys::call_state(call));

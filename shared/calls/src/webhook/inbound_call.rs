@@ -134,10 +134,11 @@ async fn connect_bridge(calls: &Calls, state: &CallState) -> Script {
 /// Opens a socket. A repeated callback gets another socket to the same call.
 async fn connect(calls: &Calls, state: &CallState) -> Result<Script, KvError> {
     match calls.find_state(&state.info.call).await? {
-        Some(existing) => script::connect_relay(calls, &existing).await,
+        Some(existing) if existing.sessions > 0 => script::connect_relay(calls, &existing).await,
+        Some(existing) => script::begin_conversation(calls, &existing).await,
         None => {
             calls.create_state(state).await?;
-            script::connect_relay(calls, state).await
+            script::begin_conversation(calls, state).await
         }
     }
 }

@@ -8,5 +8,6 @@ mod handlers;
 mod inbound_call;
 mod missing_state;
 mod receive;
+mod recorded;
 
 pub use callback::CallbackKind;

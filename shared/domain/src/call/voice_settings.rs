@@ -28,6 +28,9 @@ pub struct VoiceSettings {
     /// Numbers, prices, dates and addresses are written the way people say them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spoken_forms: Option<bool>,
+    /// Calls are recorded, after an announcement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records_calls: Option<bool>,
     /// The instructions about calls that have none of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,

@@ -31,6 +31,11 @@ pub enum Step {
         /// Notified when the recording can be fetched.
         recording_url: String,
     },
+    /// Records both sides from now on, until the call ends. The script continues at once.
+    StartRecording {
+        /// Notified when the recording can be fetched, and when there is none.
+        status_url: String,
+    },
     Dial(Dial),
     /// Requests the next script from the URL.
     Redirect {
@@ -175,6 +180,16 @@ pub enum OutgoingFrame {
 #[error("the frame can't be parsed: {0}")]
 pub struct MalformedFrame(pub &'static str);
 
+/// A change of the running recording of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingChange {
+    /// Silence is recorded until it resumes.
+    Pause,
+    Resume,
+    /// Ends the recording for good.
+    Stop,
+}
+
 /// The failure of a command for a live call. All commands are idempotent: they set a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
@@ -225,6 +240,11 @@ pub trait Voice: Send + Sync {
     async fn redirect(&self, carrier_id: &str, script: &Script) -> Result<(), ControlError>;
 
     async fn hang_up(&self, carrier_id: &str) -> Result<(), ControlError>;
+
+    /// Changes the running recording of a live call. Succeeds if the call has none.
+    async fn change_recording(&self, _carrier_id: &str, _change: RecordingChange) -> Result<(), ControlError> {
+        Ok(())
+    }
 
     /// Fetches the current state of a call.
     async fn fetch_call(&self, carrier_id: &str) -> Result<CarrierCall, ControlError>;

@@ -277,6 +277,14 @@ async fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &Filte
         carrier,
         message,
     } = received;
+    if message.call_recording.is_some() {
+        let content = EventContent::of(message).await;
+        let row = calls::recorded(&inbound.vault, (owner.org, owner.agent), &carrier, event_id, &content)?;
+        return Some(MessageRow {
+            row,
+            needs_help_reply: false,
+        });
+    }
     let keyword = detect_keyword(&carrier, &message);
     let decision = rules.decide(&message);
     // Consent keywords are not the agent's to filter.

@@ -3,16 +3,20 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{
-    Channel,
+    AgentId, Channel, OrgId,
     call::{CallStatus, Direction, HandledBy},
     clock::Timestamp,
 };
 use butt_dial_store::{CallChange, CallEntry, Conclusion, InboundRow};
+use butt_dial_vault::Vault;
 use chrono::SecondsFormat;
 use serde_json::json;
 
 use super::envelope::CallEvent;
-use crate::delivery::CALL_ENDED;
+use crate::{
+    EventContent,
+    delivery::{CALL_ENDED, CALL_RECORDED},
+};
 
 /// Builds the change that a report makes to the row of its call. `now` is used where the carrier reports no time.
 pub fn change(carrier: &str, event: &CallEvent, now: Timestamp) -> CallChange {
@@ -51,6 +55,35 @@ pub fn change(carrier: &str, event: &CallEvent, now: Timestamp) -> CallChange {
                 .and_then(|sealed| STANDARD.decode(sealed).ok()),
         }),
     }
+}
+
+/// Builds the event about the recording of a conversation, which is still to be fetched.
+pub fn recorded(
+    vault: &Vault,
+    (org, agent): (OrgId, AgentId),
+    carrier: &str,
+    id: String,
+    content: &EventContent,
+) -> Option<InboundRow> {
+    let message = &content.message;
+    let recording = message.call_recording?;
+    Some(
+        InboundRow::builder()
+            .kind(CALL_RECORDED)
+            .channel(Channel::Voice)
+            .contact(message.from.clone())
+            .data(json!({
+                "type": CALL_RECORDED, "callId": message.call, "channel": Channel::Voice, "provider": carrier,
+                "direction": recording.direction, "from": message.from, "to": message.to,
+                "durationSeconds": recording.seconds,
+            }))
+            .content(content.seal(vault, &org, &id))
+            .is_incomplete(true)
+            .agent(agent)
+            .org(org)
+            .id(id)
+            .build(),
+    )
 }
 
 /// Builds the event that reports the end of an outbound call or a missed inbound call. Returns `None` for other inbound

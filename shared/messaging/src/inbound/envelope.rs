@@ -145,6 +145,15 @@ impl Envelope {
             true => "message",
             false => "recording",
         };
+        Self::of_call(vault, info, kind, message)
+    }
+
+    /// Wraps the recording of a conversation: one per call.
+    pub fn call_recording(vault: &Vault, info: &CallInfo, message: &InboundMessage) -> Self {
+        Self::of_call(vault, info, "conversation", message)
+    }
+
+    fn of_call(vault: &Vault, info: &CallInfo, kind: &str, message: &InboundMessage) -> Self {
         let id = format!("evt_{}", digest(&[&info.carrier, info.call.as_str(), kind]));
         let plain = serde_json::to_vec(&message.clone().cleaned()).unwrap_or_default();
         Self {

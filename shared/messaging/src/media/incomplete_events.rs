@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     Media,
     attachments::{fetch_attachments, is_pending},
+    call_recordings,
     deferred_body::FIRST_RETRY,
     download::FETCH_TIMEOUT,
     transcription::{self, Attempt, StoredRecording},
@@ -170,6 +171,10 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
     let sealed = content.seal(&media.vault, &event.org(), &event.id);
     if content.links.iter().any(is_pending) {
         // The attachments that were fetched are stored, and not fetched again.
+        return reschedule(media, &event, Some(&sealed)).await;
+    }
+    let carrier = event.data["provider"].as_str().unwrap_or_default();
+    if !call_recordings::delete_at_carrier(media, carrier, &content).await? && !is_last_attempt {
         return reschedule(media, &event, Some(&sealed)).await;
     }
     let Some(number) = transcription::find_recording(&content).filter(|_| media.has_transcriber()) else {

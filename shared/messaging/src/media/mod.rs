@@ -6,6 +6,7 @@
 
 mod attachments;
 mod blobs;
+mod call_recordings;
 mod deferred_body;
 mod download;
 mod handle;

@@ -51,6 +51,9 @@ pub struct Args {
     /// true: numbers, prices, dates and addresses are read the way people say them.
     #[serde(default)]
     spoken_forms: Option<bool>,
+    /// true: the call is recorded, after an announcement. The default is your setting recordCalls.
+    #[serde(default)]
+    record: Option<bool>,
     /// A repeated request with the same key places no second call and returns the first one. Use a new key for every call.
     #[serde(default)]
     idempotency_key: Option<String>,
@@ -105,6 +108,7 @@ impl Operation for MakeCall {
             interrupt_sensitivity: args.interrupt_sensitivity,
             finish_on_key: args.finish_on_key,
             spoken_forms: args.spoken_forms,
+            is_recorded: args.record,
             idempotency_key: args.idempotency_key,
             task: args.task_id,
             ..OriginateRequest::new(context.caller, args.to, Purpose::Converse)

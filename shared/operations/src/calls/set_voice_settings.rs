@@ -36,6 +36,9 @@ pub struct Args {
     /// true: numbers, prices, dates and addresses are read the way people say them; the default is the voice's way.
     #[serde(default)]
     spoken_forms: Option<bool>,
+    /// true: your calls are recorded, after an announcement.
+    #[serde(default)]
+    record_calls: Option<bool>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -52,6 +55,7 @@ pub struct Output {
     /// none: no key ends the input.
     finish_on_key: String,
     spoken_forms: bool,
+    record_calls: bool,
 }
 
 impl From<VoiceSettings> for Output {
@@ -64,6 +68,7 @@ impl From<VoiceSettings> for Output {
             hints: settings.hints,
             interrupt_sensitivity: settings.interrupt_sensitivity.unwrap_or_default(),
             spoken_forms: settings.spoken_forms.unwrap_or_default(),
+            record_calls: settings.records_calls.unwrap_or_default(),
             finish_on_key: match finish_on_key.is_empty() {
                 true => "none".to_owned(),
                 false => finish_on_key,
@@ -102,6 +107,7 @@ impl Operation for SetVoiceSettings {
             interrupt_sensitivity: args.interrupt_sensitivity,
             finish_on_key: args.finish_on_key,
             spoken_forms: args.spoken_forms,
+            records_calls: args.record_calls,
             ..VoiceSettingsChange::default()
         };
         let settings = change_voice_settings(&context.product.calls, &context.caller, change).await?;

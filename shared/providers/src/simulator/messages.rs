@@ -117,6 +117,11 @@ impl SimulatorState {
         self.lock().deleted.insert(id.to_owned())
     }
 
+    /// Returns whether the product has deleted this call or recording.
+    pub fn is_deleted(&self, id: &str) -> bool {
+        self.lock().deleted.contains(id)
+    }
+
     pub(crate) fn find(&self, vendor: &str, carrier_id: &str) -> Option<Arc<SimulatedMessage>> {
         let state = self.lock();
         state.vendors.get(vendor)?.mailbox.find(carrier_id).cloned()

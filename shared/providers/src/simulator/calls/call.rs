@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{HeardSound, Session, SimulatedRecording, SocketDrop, Sound, Speaker, TranscriptLine};
+use super::{HeardSound, RunningRecording, Session, SimulatedRecording, SocketDrop, Sound, Speaker, TranscriptLine};
 
 #[derive(Clone)]
 pub struct Call {
@@ -45,6 +45,8 @@ pub struct State {
     pub heard: Vec<HeardSound>,
     pub transcript: Vec<TranscriptLine>,
     pub sessions: Vec<Session>,
+    /// The recording of both sides that has not ended.
+    pub running_recording: Option<RunningRecording>,
     pub recordings: Vec<SimulatedRecording>,
     /// Error codes that the carrier recorded.
     pub alerts: Vec<u32>,
@@ -97,6 +99,7 @@ impl Call {
             heard: Vec::new(),
             transcript: Vec::new(),
             sessions: Vec::new(),
+            running_recording: None,
             recordings: Vec::new(),
             alerts: Vec::new(),
             conferences: Vec::new(),

@@ -10,6 +10,8 @@ mod switchboard;
 
 pub use call::{ApiCommand, Call, Command, State as CallState};
 pub use caller_script::{CalleeBehavior, CallerStep, PhoneCall};
-pub use record::{HeardSound, Session, SimulatedRecording, SocketDrop, Sound, Speaker, TranscriptLine};
+pub use record::{
+    HeardSound, RunningRecording, Session, SimulatedRecording, SocketDrop, Sound, Speaker, TranscriptLine,
+};
 pub use switchboard::NewCall;
 pub(super) use switchboard::Switchboard;

@@ -61,6 +61,19 @@ pub struct SimulatedRecording {
     pub text: String,
 }
 
+/// A recording of both sides that has not ended.
+#[derive(Clone, Debug)]
+pub struct RunningRecording {
+    pub id: String,
+    /// The URL of its reports.
+    pub callback: Option<String>,
+    pub since_ms: u64,
+    /// The recorded lines before the last pause.
+    pub lines: Vec<String>,
+    /// The first line of the transcript after it. `None`: the recording is paused.
+    pub from: Option<usize>,
+}
+
 /// How the socket of a conversation breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

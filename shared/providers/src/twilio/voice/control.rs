@@ -11,7 +11,7 @@ use crate::{
 use axum::http::StatusCode;
 use butt_dial_domain::ports::{
     carrier::{Outcome, RefusalClass},
-    voice::{CarrierCall, ControlError, Script},
+    voice::{CarrierCall, ControlError, RecordingChange, Script},
 };
 
 /// The limit of the `Twiml` field, in characters.
@@ -27,6 +27,21 @@ pub async fn redirect(client: &Client, carrier_id: &str, script: &Script) -> Res
 
 pub async fn hang_up(client: &Client, carrier_id: &str) -> Result<(), ControlError> {
     change(client, carrier_id, "", &[("Status", "completed")]).await
+}
+
+/// Changes the newest recording of a call (Twilio, API reference: "Update a call recording"). Silence keeps the places of a
+/// recording and the transcript aligned.
+pub async fn change_recording(client: &Client, carrier_id: &str, change: RecordingChange) -> Result<(), ControlError> {
+    let form: &[(&str, &str)] = match change {
+        RecordingChange::Pause => &[("Status", "paused"), ("PauseBehavior", "silence")],
+        RecordingChange::Resume => &[("Status", "in-progress")],
+        RecordingChange::Stop => &[("Status", "stopped")],
+    };
+    match self::change(client, carrier_id, "/Recordings/Twilio.CURRENT", form).await {
+        // The call is over, or has no recording.
+        Err(ControlError::CallEnded) => Ok(()),
+        changed => changed,
+    }
 }
 
 pub async fn fetch_call(client: &Client, carrier_id: &str) -> Result<CarrierCall, ControlError> {

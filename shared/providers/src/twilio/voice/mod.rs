@@ -13,7 +13,10 @@ use axum::http::HeaderMap;
 use butt_dial_domain::{
     call::CallReport,
     ports::{
-        voice::{CarrierCall, ControlError, IncomingFrame, MalformedFrame, OutgoingFrame, Rendered, Script, Voice},
+        voice::{
+            CarrierCall, ControlError, IncomingFrame, MalformedFrame, OutgoingFrame, RecordingChange, Rendered, Script,
+            Voice,
+        },
         webhook::{UnreadableRequest, VerificationError, WebhookRequest},
     },
 };
@@ -85,6 +88,10 @@ impl Voice for Calls {
 
     async fn hang_up(&self, carrier_id: &str) -> Result<(), ControlError> {
         control::hang_up(&self.client, carrier_id).await
+    }
+
+    async fn change_recording(&self, carrier_id: &str, change: RecordingChange) -> Result<(), ControlError> {
+        control::change_recording(&self.client, carrier_id, change).await
     }
 
     async fn fetch_call(&self, carrier_id: &str) -> Result<CarrierCall, ControlError> {

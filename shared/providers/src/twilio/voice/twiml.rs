@@ -71,6 +71,15 @@ fn write_step(xml: &mut Xml, step: &Step) -> io::Result<()> {
             ];
             element(xml, "Record", &attributes).write_empty()
         }
+        Step::StartRecording { status_url } => {
+            let status_url = callback(status_url);
+            let attributes = [
+                ("recordingStatusCallback", status_url.as_str()),
+                ("recordingStatusCallbackEvent", "completed absent"),
+            ];
+            xml.create_element("Start")
+                .write_inner_content(|xml| element(xml, "Recording", &attributes).write_empty().map(drop))
+        }
         Step::Redirect { url } => {
             element(xml, "Redirect", &[("method", "POST")]).write_text_content(text(&callback(url)))
         }

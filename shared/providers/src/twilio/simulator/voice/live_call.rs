@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::call::{AnsweredBy, CallStatus, Direction};
+use butt_dial_domain::{
+    call::{AnsweredBy, CallStatus, Direction},
+    ports::voice::RecordingChange,
+};
 use tokio::{sync::mpsc, time};
 
 use super::{
-    call_webhooks,
-    recording::ActiveRecording,
+    call_webhooks, recording,
     twiml::{self, Verb},
 };
 use crate::{
@@ -30,7 +32,6 @@ pub struct LiveCall {
     /// Receives the status reports.
     pub status_url: Option<String>,
     pub events: Vec<String>,
-    active_recording: Option<ActiveRecording>,
     pub limit_ms: Option<u64>,
     sequence: u32,
     held: Vec<OutgoingWebhook>,
@@ -52,7 +53,6 @@ impl LiveCall {
             commands: new_call.commands,
             status_url: None,
             events: Vec::new(),
-            active_recording: None,
             limit_ms: None,
             sequence: 0,
             held: Vec::new(),
@@ -130,7 +130,7 @@ impl LiveCall {
             ApiCommand::Run(document) => Some(self.read(&document)),
             ApiCommand::Fetch(url) => Some(self.fetch_and_run(&url, &[]).await),
             ApiCommand::Record { id, url } => {
-                self.start_recording(id, url);
+                recording::start(&self.simulator, &self.call, id, url);
                 None
             }
         }
@@ -183,11 +183,6 @@ impl LiveCall {
     /// Sends a webhook in the background.
     pub fn spawn_webhook(&self, webhook: OutgoingWebhook) {
         call_webhooks::spawn(&self.simulator, webhook);
-    }
-
-    /// Starts a recording of both sides. It replaces a running one.
-    pub fn start_recording(&mut self, id: String, callback: Option<String>) {
-        self.active_recording = Some(ActiveRecording::start(&self.simulator, &self.call, id, callback));
     }
 
     /// Reports a status change. `event` is Twilio's event name.
@@ -249,9 +244,7 @@ impl LiveCall {
             state.ended_ms = Some(now);
             state.is_speaking = false;
         });
-        if let Some(recording) = self.active_recording.take() {
-            recording.finish(&self.simulator, &self.call);
-        }
+        recording::change(&self.simulator, &self.call, RecordingChange::Stop);
         self.sleep(LAST_REPORT_MS).await;
         self.report("completed", status).await;
         tracing::debug!(call = self.call.id(), account = ACCOUNT_SID, "simulated call ended");

@@ -30,6 +30,7 @@ use axum::{
 use butt_dial_domain::{
     call::{AnsweredBy, CallStatus, Direction},
     clock::Timestamp,
+    ports::voice::RecordingChange,
 };
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -63,6 +64,10 @@ pub fn router(simulator: &SimulatorState) -> Router<SimulatorState> {
             get(fetch).post(update).delete(deletion::resource),
         )
         .route(&format!("{account}/Calls/{{call}}/Recordings.json"), post(record))
+        .route(
+            &format!("{account}/Calls/{{call}}/Recordings/{{recording}}"),
+            post(change_recording),
+        )
         .route(
             &format!("{account}/Conferences/{{name}}/Participants.json"),
             post(invite),
@@ -128,7 +133,7 @@ fn place(
     live.events = draft.events;
     simulator.spawn(async move {
         if draft.records {
-            live.start_recording(recording::new_id(), None);
+            recording::start(&live.simulator, &live.call, recording::new_id(), None);
         }
         outbound_call::run_outbound_call(live, draft.outbound).await;
     });
@@ -202,6 +207,31 @@ async fn record(
             (StatusCode::CREATED, Json(shown)).into_response()
         }
         Err(error) => error.into_response(),
+    }
+}
+
+/// Pauses, resumes or stops the running recording of a call.
+async fn change_recording(
+    State(simulator): State<SimulatorState>,
+    Path((_, sid, recording)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Response {
+    let fields = decoded(&body);
+    let change = match Fields(&fields).find("Status") {
+        Some("paused") => RecordingChange::Pause,
+        Some("in-progress") => RecordingChange::Resume,
+        Some("stopped") => RecordingChange::Stop,
+        _ => return ApiError::bad(21219, "Status is not valid").into_response(),
+    };
+    let call = match find(&simulator, &format!("{sid}.json")) {
+        Ok(call) if recording == "Twilio.CURRENT.json" => call,
+        Ok(_) => return ApiError::not_found().into_response(),
+        Err(error) => return error.into_response(),
+    };
+    // At once, although the call may wait for a script.
+    match recording::change(&simulator, &call, change) {
+        true => Json(json!({ "call_sid": sid, "status": Fields(&fields).find("Status") })).into_response(),
+        false => ApiError::not_found().into_response(),
     }
 }
 

@@ -6,11 +6,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use butt_dial_domain::ports::voice::RecordingChange;
+
 use super::call_webhooks;
 use crate::{
     simulator::{
         SimulatorState,
-        calls::{Call, SimulatedRecording, Speaker},
+        calls::{Call, RunningRecording, SimulatedRecording, Speaker},
     },
     twilio::{
         simulator::{ACCOUNT_SID, ID},
@@ -22,36 +24,55 @@ pub fn new_id() -> String {
     format!("RE{}", uuid::Uuid::new_v4().simple())
 }
 
-/// A running recording of both sides.
-pub struct ActiveRecording {
-    id: String,
-    callback: Option<String>,
-    since_ms: u64,
+/// Starts a recording of both sides. It replaces a running one.
+pub fn start(simulator: &SimulatorState, call: &Call, id: String, callback: Option<String>) {
+    call.note(Speaker::Carrier, "is recorded");
+    if let Some(url) = &callback {
+        report(simulator, call, url, &fields(simulator, &id, "in-progress", None));
+    }
+    let since_ms = call.now_ms();
+    call.change(|state| {
+        state.running_recording = Some(RunningRecording {
+            id,
+            callback,
+            since_ms,
+            lines: Vec::new(),
+            from: Some(state.transcript.len()),
+        });
+    });
 }
 
-impl ActiveRecording {
-    pub fn start(simulator: &SimulatorState, call: &Call, id: String, callback: Option<String>) -> Self {
-        let since_ms = call.now_ms();
-        call.note(Speaker::Carrier, "is recorded");
-        if let Some(url) = &callback {
-            report(simulator, call, url, &fields(simulator, &id, "in-progress", None));
+/// Pauses, resumes or ends the running recording. Returns false if there is none.
+pub fn change(simulator: &SimulatorState, call: &Call, change: RecordingChange) -> bool {
+    let mut ended = None;
+    let mut is_running = false;
+    call.change(|state| {
+        let Some(mut recording) = state.running_recording.take() else {
+            return;
+        };
+        is_running = true;
+        if let Some(from) = recording.from {
+            let recorded = state.transcript.iter().skip(from);
+            recording.lines.extend(recorded.map(|line| line.text.clone()));
         }
-        Self { id, callback, since_ms }
+        recording.from = (change == RecordingChange::Resume).then_some(state.transcript.len());
+        match change {
+            RecordingChange::Stop => ended = Some(recording),
+            RecordingChange::Pause | RecordingChange::Resume => state.running_recording = Some(recording),
+        }
+    });
+    if let Some(recording) = ended {
+        complete(simulator, call, &recording);
     }
+    is_running
+}
 
-    /// Completes the recording at the end of the call.
-    pub fn finish(self, simulator: &SimulatorState, call: &Call) {
-        let lines: Vec<String> = call.transcript().into_iter().map(|line| line.text).collect();
-        keep(call, &self.id, lines.join(" "));
-        if let Some(url) = &self.callback {
-            let seconds = call.now_ms().saturating_sub(self.since_ms) / 1_000;
-            report(
-                simulator,
-                call,
-                url,
-                &fields(simulator, &self.id, "completed", Some(seconds)),
-            );
-        }
+fn complete(simulator: &SimulatorState, call: &Call, recording: &RunningRecording) {
+    keep(call, &recording.id, recording.lines.join(" "));
+    if let Some(url) = &recording.callback {
+        let seconds = call.now_ms().saturating_sub(recording.since_ms) / 1_000;
+        let fields = fields(simulator, &recording.id, "completed", Some(seconds));
+        report(simulator, call, url, &fields);
     }
 }
 

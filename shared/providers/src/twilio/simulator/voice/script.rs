@@ -58,7 +58,7 @@ async fn execute_verb(live: &mut LiveCall, verb: Verb) -> Flow {
             max_ms,
         } => message_recording::record(live, action, callback, max_ms).await,
         Verb::StartRecording(callback) => {
-            live.start_recording(recording::new_id(), callback);
+            recording::start(&live.simulator, &live.call, recording::new_id(), callback);
             Flow::Next
         }
         Verb::Dial {

@@ -37,6 +37,15 @@ fn conversation() -> ConversationSocket {
 }
 
 #[test]
+fn renders_start_of_a_recording() {
+    let status_url = "https://bd.example.com/webhooks/twilio/voice/recorded?call=c".to_owned();
+    assert_eq!(
+        xml(vec![Step::StartRecording { status_url }]),
+        r##"<Start><Recording recordingStatusCallback="https://bd.example.com/webhooks/twilio/voice/recorded?call=c#rc=3&amp;rp=ct,rt,5xx" recordingStatusCallbackEvent="completed absent"/></Start>"##
+    );
+}
+
+#[test]
 fn renders_conversation_attributes() {
     let converse = |conversation| xml(vec![Step::Converse(Box::new(conversation))]);
     insta::assert_snapshot!("conversation", converse(conversation()));

@@ -1,0 +1,72 @@
+//! The recording of a conversation: it pauses while card data is spoken, and ends when the caller objects.
+//!
+//! The recording is ahead of its transcript: a number that the caller has spoken is recorded already. So the question for it pauses the
+//! recording, and a recording with a number that was not asked for is deleted.
+
+use butt_dial_domain::ports::voice::RecordingChange;
+use butt_dial_language::{has_card_number, mentions_card_data, objects_to_recording};
+
+use super::{
+    super::state::{RecordingState, Speaker},
+    Conversation, Effects,
+    effect::Effect,
+    turns::Turns,
+};
+
+/// With more digits, the caller may not have finished to give the data.
+const MAX_DIGITS: usize = 2;
+
+impl Turns {
+    /// Pauses the recording before a reply that asks for card data, and resumes it with the first reply after the data.
+    pub(super) fn guard_reply(&mut self, effects: &mut Effects) {
+        let Some(reply) = &self.state.reply else { return };
+        let change = match (self.state.recording, mentions_card_data(&reply.planned)) {
+            (Some(RecordingState::Running), true) => (RecordingState::Pausing, RecordingChange::Pause),
+            (Some(RecordingState::Paused), false) if !self.gives_digits() => {
+                (RecordingState::Running, RecordingChange::Resume)
+            }
+            _ => return,
+        };
+        self.change_recording(change, effects);
+    }
+
+    /// Discards the recording if the caller objects to it, or gives a card number while it runs.
+    pub(super) fn guard_heard(&mut self, text: &str, effects: &mut Effects) {
+        let is_forbidden = match self.state.recording {
+            Some(RecordingState::Running | RecordingState::Pausing) => {
+                has_card_number(text) || objects_to_recording(text)
+            }
+            Some(RecordingState::Paused | RecordingState::Ended) => objects_to_recording(text),
+            Some(RecordingState::Discarded) | None => false,
+        };
+        if is_forbidden {
+            tracing::info!(call = %self.state.info.call, "recording of the call discarded");
+            self.change_recording((RecordingState::Discarded, RecordingChange::Stop), effects);
+        }
+    }
+
+    /// The caller's last words have digits.
+    fn gives_digits(&self) -> bool {
+        let mut entries = self.state.history.iter().rev();
+        let last = entries.find(|entry| entry.by == Speaker::Caller);
+        last.is_some_and(|entry| entry.text.chars().filter(char::is_ascii_digit).count() > MAX_DIGITS)
+    }
+
+    fn change_recording(&mut self, (state, change): (RecordingState, RecordingChange), effects: &mut Effects) {
+        self.state.recording = Some(state);
+        effects.extend([Effect::ChangeRecording(change), Effect::Save]);
+    }
+}
+
+impl Conversation {
+    /// The carrier has executed a change of the recording, or failed to. A recording that could not be paused is discarded, because the
+    /// pause is never confirmed.
+    pub fn recording_changed(&mut self, (change, is_done): (RecordingChange, bool)) -> Effects {
+        let recording = &mut self.turns.state.recording;
+        if is_done && change == RecordingChange::Pause && *recording == Some(RecordingState::Pausing) {
+            *recording = Some(RecordingState::Paused);
+            return vec![Effect::Save];
+        }
+        Effects::new()
+    }
+}
