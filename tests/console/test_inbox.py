@@ -78,3 +78,29 @@ def test_address_is_shown_on_request_and_refusals_keep_the_text(claimed):
     assert page.input_value("#text") == "A text that must not be lost"
     page.goto("/console/inbox?contact=%2B19995550000")
     assert page.locator("text=No messages").count() == 1
+
+
+def test_card_shows_the_history_of_consent_and_erases_the_person(claimed):
+    program, owner = claimed
+    page = owner.page
+    person, masked = "+14155550172", "+141•••72"
+    for words in ["Hello", "STOP", "START"]:
+        write(page, f"{words}", person)
+    team = json.loads(program.command("bootstrap", "--json"))["teamToken"]
+    ledger = f"/api/v1/consents?contact=%2B{person[1:]}"
+    until(lambda: len(program.rest("GET", ledger, team)["entries"]) == 2)
+    open_person(page, masked)
+    history = page.locator("#consents li").all_inner_texts()
+    assert len(history) == 2 and "granted" in history[0] and "revoked" in history[1], history
+    assert "START" in history[0] and "STOP" in history[1], history
+    page.click("text=Erase this person")
+    owner.confirm()
+    wait_until(page, "It can't be undone")
+    owner.picture("erase-person")
+    page.click("text=Erase for good")
+    wait_until(page, "The erasure has begun")
+    job = page.inner_text("#erasure").split("/jobs/")[1].split()[0]
+    until(lambda: program.rest("GET", f"/api/v1/subjects/jobs/{job}", team)["state"] == "done")
+    page.goto("/console/inbox")
+    assert page.locator(f".people a:has-text('{masked}')").count() == 0
+    assert not owner.problems, owner.problems

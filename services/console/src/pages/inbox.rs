@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 pub use super::inbox_views::Query;
 use super::{
-    confirm,
+    confirm, contact_card,
     inbox_views::{self as views, Conversation, reference},
 };
 use crate::{
@@ -25,6 +25,9 @@ use crate::{
 
 /// Requests to callbacks that are matched with the messages of a conversation.
 const ATTEMPTS: usize = 200;
+/// Entries of the consent ledger that are read, oldest first, and the newest of them that a card shows.
+const CONSENTS: usize = 1_000;
+const SHOWN_CONSENTS: usize = 20;
 
 /// The state of the page besides its query.
 #[derive(Default)]
@@ -32,6 +35,8 @@ struct Shown<'a> {
     is_revealed: bool,
     saved: Option<&'a str>,
     failed: Option<(&'a Posted, &'a Failure)>,
+    /// The places that an erasure of the person would cover, or the job that does it.
+    erasure: Option<Value>,
 }
 
 /// `GET /inbox`
@@ -75,6 +80,21 @@ pub async fn act(State(app): State<App>, posted: Posted) -> Response {
                 ..Shown::default()
             };
             render(&app, member, &query, shown).await
+        }
+        step @ ("erase" | "erase-now") => {
+            if let Some(page) = confirm::required(&app, &posted, &here, "erase a person") {
+                return page;
+            }
+            match erase(&app, &posted, step == "erase-now").await {
+                Ok(erasure) => {
+                    let shown = Shown {
+                        erasure: Some(erasure),
+                        ..Shown::default()
+                    };
+                    render(&app, member, &query, shown).await
+                }
+                Err(failure) => failed(&app, &posted, &query, &failure).await,
+            }
         }
         _ => match send(&app, &posted).await {
             Ok(()) => Redirect::to(&format!("{here}?{}#conversation", address_of(&query))).into_response(),
@@ -131,6 +151,19 @@ async fn send(app: &App, posted: &Posted) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Returns what an erasure of the person would delete, or starts it.
+async fn erase(app: &App, posted: &Posted, is_decided: bool) -> Result<Value, Failure> {
+    let member = &posted.member;
+    let query = Query {
+        person: posted.get("person").to_owned(),
+        ..Query::default()
+    };
+    let inbox = app.call(member, "list_inbox", json!({})).await?;
+    let contact = find(member, &inbox, &query).ok_or_else(gone)?;
+    let args = json!({ "contact": contact, "confirm": is_decided });
+    app.call(member, "start_subject_erasure", args).await
+}
+
 fn gone() -> Failure {
     Failure::new(
         Code::NotFound,
@@ -182,7 +215,10 @@ async fn body(app: &App, member: &Member, query: &Query, shown: &Shown<'_>) -> R
         div class="phones" {
             (views::people(app, member, query, &inbox, contact.as_deref()))
             @match &conversation {
-                Some(conversation) => (views::conversation(app, member, query, conversation, agents, (shown.is_revealed, shown.failed))),
+                Some(conversation) => {
+                    @let card = contact_card::render(app, member, conversation, shown.is_revealed, shown.erasure.as_ref());
+                    (views::conversation(app, member, query, conversation, agents, shown.failed, &card))
+                }
                 None => {
                     section class="card flush" aria-label="Conversation" {
                         (parts::empty("No conversation is open", "Choose a person of the list, or give an address above.", None))
@@ -209,7 +245,19 @@ async fn read(app: &App, member: &Member, query: &Query, contact: &str) -> Resul
     let attempts = app
         .call(member, "list_callback_attempts", json!({ "limit": ATTEMPTS }))
         .await?;
+    let ledger = app
+        .call(
+            member,
+            "list_consents",
+            json!({ "contact": contact, "limit": CONSENTS }),
+        )
+        .await;
+    // A name is no address, and has no ledger.
+    let mut consents = ledger.map(|found| list(&found, "entries").to_vec()).unwrap_or_default();
+    consents.reverse();
+    consents.truncate(SHOWN_CONSENTS);
     Ok(Conversation {
+        consents,
         card: card(app, member, contact, list(&thread, "entries")).await,
         entries: list(&thread, "entries").to_vec(),
         attempts: list(&attempts, "attempts").to_vec(),

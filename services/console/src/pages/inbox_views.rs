@@ -1,7 +1,7 @@
 //! The parts of the inbox: the list of people, one conversation with the card of its person, and the setting that keeps texts.
 
 use butt_dial_domain::{Failure, ids};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,8 +17,6 @@ use crate::{
     session::Posted,
 };
 
-/// WhatsApp: texts without a template pass for 24 hours after the last message of the person.
-const WINDOW: TimeDelta = TimeDelta::hours(24);
 const PREVIEW: usize = 60;
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -45,6 +43,8 @@ pub struct Conversation {
     /// Requests to callbacks, newest first.
     pub attempts: Vec<Value>,
     pub card: Option<Value>,
+    /// The entries of the consent ledger, newest first.
+    pub consents: Vec<Value>,
     pub keeps_texts: bool,
 }
 
@@ -114,14 +114,15 @@ fn channels(names: &[Value]) -> String {
     names.join(", ")
 }
 
-/// Renders a conversation with the form to write as an agent.
+/// Renders a conversation with the form to write as an agent, and the card of the person.
 pub fn conversation(
     app: &App,
     member: &Member,
     query: &Query,
     conversation: &Conversation,
     agents: &[Value],
-    (is_revealed, failed): (bool, Option<(&Posted, &Failure)>),
+    failed: Option<(&Posted, &Failure)>,
+    card: &Markup,
 ) -> Markup {
     let person = reference(member, &conversation.contact);
     let name = conversation.card.as_ref().and_then(|card| card["name"].as_str());
@@ -146,7 +147,7 @@ pub fn conversation(
                     (composer(app, member, query, conversation, agents, None))
                 }
             }
-            (contact_card(app, member, conversation, is_revealed))
+            (card)
         }
     }
 }
@@ -289,75 +290,6 @@ fn select(id: &str, name: &str, label: &str, options: &[(&str, &str)], chosen: &
     }
 }
 
-fn contact_card(app: &App, member: &Member, conversation: &Conversation, is_revealed: bool) -> Markup {
-    let Some(card) = &conversation.card else {
-        return html! {};
-    };
-    let now = app.clock().now();
-    let suppressed = card["suppressed"].as_object();
-    let inbound = card["lastInboundAt"].as_object();
-    let window = inbound
-        .and_then(|inbound| inbound.get("whatsapp"))
-        .and_then(Value::as_str);
-    let others: Vec<&str> = list(card, "addresses")
-        .iter()
-        .filter_map(Value::as_str)
-        .filter(|other| *other != conversation.contact)
-        .collect();
-    let consent = text(card, "consent");
-    html! {
-        section class="card" aria-labelledby="card" {
-            h2 id="card" { "Contact" }
-            dl class="facts" {
-                dt { "Address" }
-                dd {
-                    @if is_revealed { span class="mono" { (conversation.contact) } } @else {
-                        span class="mono" { (masked(&conversation.contact)) }
-                        @if rights::operates(member.role()) {
-                            form method="post" action=(app.path("/inbox")) {
-                                (page::token(member))
-                                input type="hidden" name="person" value=(reference(member, &conversation.contact));
-                                button class="link small" name="do" value="reveal" { "Show (is written to the audit log)" }
-                            }
-                        }
-                    }
-                }
-                @if !others.is_empty() { dt { "Also" } dd class="mono" { @for other in &others { (if is_revealed { (*other).to_owned() } else { masked(other) }) " " } } }
-                dt { "Consent" }
-                dd { @match consent { "granted" => (parts::badge(Tone::Ok, "granted")), "revoked" => (parts::badge(Tone::Bad, "revoked: no agent may write")), _ => span class="muted" { "None recorded" } } }
-                dt { "Not reachable" }
-                dd {
-                    @match suppressed.filter(|suppressed| !suppressed.is_empty()) {
-                        Some(suppressed) => { @for (channel, reason) in suppressed { p { (if channel == "*" { "All channels" } else { format::channel(channel) }) ": " (reason.as_str().unwrap_or_default()) } } },
-                        None => span class="muted" { "Nothing is known" },
-                    }
-                }
-                dt { "WhatsApp window" } dd { (window_state(window, now)) }
-                @for (channel, at) in inbound.into_iter().flatten() { dt { "Last wrote, " (format::channel(channel)) } dd { (time(at.as_str().unwrap_or_default(), now)) } }
-            }
-            p class="small" { a href=(app.path("/do-not-contact")) { "Do not contact" } }
-        }
-    }
-}
-
-/// Writes how long texts without a template still pass.
-fn window_state(last: Option<&str>, now: DateTime<Utc>) -> Markup {
-    let until = last
-        .and_then(|last| last.parse::<DateTime<Utc>>().ok())
-        .map(|at| at + WINDOW);
-    html! {
-        @match until {
-            Some(until) if until > now => {
-                @let left = until - now;
-                "Open for " (left.num_hours()) " h " (left.num_minutes() % 60) " min, until "
-                time datetime=(until.to_rfc3339()) { (until.format("%Y-%m-%d %H:%M UTC").to_string()) }
-            }
-            Some(_) => "Closed: a template is needed",
-            None => span class="muted" { "The person has not written there" },
-        }
-    }
-}
-
 /// Renders the setting that keeps texts.
 pub fn keep(app: &App, member: &Member, days: u64, failure: Option<&Failure>) -> Markup {
     let failure = failure.filter(|failure| {
@@ -406,14 +338,5 @@ mod tests {
         ] {
             assert_eq!(after(from, to), expected);
         }
-    }
-
-    #[test]
-    fn window_counts_down_and_closes() {
-        let now: DateTime<Utc> = "2026-11-30T12:00:00Z".parse().unwrap();
-        let shown = |last| window_state(last, now).into_string();
-        assert!(shown(Some("2026-11-30T11:00:00Z")).contains("Open for 23 h 0 min"));
-        assert!(shown(Some("2026-11-29T12:00:00Z")).contains("Closed"));
-        assert!(shown(None).contains("not written"));
     }
 }

@@ -14,6 +14,7 @@ pub mod check;
 pub mod confirm;
 mod conflict;
 pub mod connect;
+mod contact_card;
 pub mod dead_letters;
 pub mod do_not_contact;
 pub mod find;
