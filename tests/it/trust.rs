@@ -74,6 +74,25 @@ profiles! {
 }
 
 profiles! {
+    with [("CODE_WHATSAPP_TEMPLATE", "HX00000000000000000000000000000002")];
+    async fn template_brings_a_code_to_a_closed_window(cluster: &Cluster) {
+        let agent = cluster.agent(Transport::Sse).await;
+        let (ann, bob) = ("+4917612345678", "+4917612345679");
+        let own = json!({ "to": bob, "channel": "whatsapp", "templateId": "HX00000000000000000000000000000001" });
+        for (to, arguments, template) in [(ann, json!({ "to": ann, "channel": "whatsapp" }), "[HX00000000000000000000000000000002]"), (bob, own, "[HX00000000000000000000000000000001]")] {
+            let sent = call(&agent, "comms_send_otp", arguments).await;
+            assert_eq!(sent["channel"], "whatsapp", "{sent}");
+            let arrived = cluster.wait_for_acceptance(to).await;
+            assert!(arrived.body.starts_with(template), "{}", arrived.body);
+            let (_, variables) = arrived.body.split_once("\"1\":\"").expect("the code is the variable 1");
+            let code = variables.split('"').next().unwrap();
+            call(&agent, "comms_verify_otp", json!({ "code": code, "to": to })).await;
+            assert_eq!(call(&agent, "comms_check_trust", json!({ "to": to })).await["trusted"], true);
+        }
+    }
+}
+
+profiles! {
     async fn codes_of_other_tenants_do_not_exist(cluster: &Cluster) {
         let agent = cluster.agent(Transport::Sse).await;
         let other = Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550190").await;

@@ -49,6 +49,8 @@ pub struct CodeRequest<'a> {
     pub channels: &'a [Channel],
     /// The language of the text, such as `de-AT`.
     pub language: Option<&'a str>,
+    /// The template for WhatsApp, with the code as its variable `1`. `None`: that of the installation, or a text.
+    pub template: Option<&'a str>,
 }
 
 /// A code that has left.
@@ -73,6 +75,8 @@ pub struct Challenges {
     vault: Vault,
     outbound: Arc<Outbound>,
     clock: Clock,
+    /// The template for codes over WhatsApp, where texts pass for a day after the person's last message only.
+    whatsapp_template: Option<String>,
     simulated_world: bool,
 }
 
@@ -83,6 +87,7 @@ impl Challenges {
         vault: Vault,
         outbound: Arc<Outbound>,
         clock: Clock,
+        whatsapp_template: Option<String>,
         simulated_world: bool,
     ) -> Self {
         Self {
@@ -91,6 +96,7 @@ impl Challenges {
             vault,
             outbound,
             clock,
+            whatsapp_template,
             simulated_world,
         }
     }
@@ -263,8 +269,16 @@ impl Challenges {
             .collect();
         let mut refusal = None;
         if let Some((first, fallbacks)) = messages.split_first() {
+            let template = request.template.or(self.whatsapp_template.as_deref());
+            let template = template.filter(|_| *first == Channel::Whatsapp);
             let send = SendRequest {
+                // The further channels have no templates.
                 body: Some(one_time_code(request.language, code)),
+                template_id: template.map(str::to_owned),
+                template_variables: template
+                    .map(|_| ("1".to_owned(), code.to_owned()))
+                    .into_iter()
+                    .collect(),
                 fallbacks: fallbacks.to_vec(),
                 idempotency_key: Some(format!("code-{id}")),
                 purpose: Some(SendPurpose::Otp),

@@ -50,6 +50,7 @@ impl Accounts {
             sender: self.installation.sender(Channel::Sms).await?,
             to: phone,
             channels: &[Channel::Sms],
+            template: None,
             language: None,
         };
         let sent = self.challenges.send(request).await?;

@@ -172,6 +172,7 @@ fn closes_whatsapp_window_after_24_hours() {
     case.content.template = Some(Template {
         id: "HX1".into(),
         variables: Default::default(),
+        is_for_codes: false,
     });
     assert_eq!(case.rule(), "none");
 }
@@ -393,6 +394,7 @@ fn filters_html_and_template_values() {
     content.template = Some(Template {
         id: "HX1".into(),
         variables,
+        is_for_codes: false,
     });
     assert!(rules::content::evaluate(&content).is_some());
 }

@@ -55,6 +55,9 @@ impl MailOptions {
 pub struct Template {
     pub id: String,
     pub variables: std::collections::BTreeMap<String, String>,
+    /// The template is for one-time codes: variable `1` is the code.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_for_codes: bool,
 }
 
 /// References that the agent attaches to a message: a conversation, a business object, the message that it replies to, and the task

@@ -24,6 +24,7 @@ impl World {
             bench.vault.clone(),
             bench.outbound.clone(),
             clock,
+            None,
             true,
         );
         Self {
@@ -45,6 +46,7 @@ impl World {
             to,
             channels,
             language: None,
+            template: None,
         }
     }
 

@@ -158,7 +158,7 @@ async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Optio
         None => caller,
     };
     let (template_id, template_variables) = match stored.content.template {
-        Some(Template { id, variables }) => (Some(id), variables),
+        Some(Template { id, variables, .. }) => (Some(id), variables),
         None => (None, BTreeMap::new()),
     };
     Ok(Some(SendRequest {

@@ -338,6 +338,7 @@ fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {
     Ok(Template {
         id: id.to_owned(),
         variables,
+        is_for_codes: request.purpose == Some(SendPurpose::Otp),
     })
 }
 

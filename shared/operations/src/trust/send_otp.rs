@@ -34,6 +34,9 @@ pub struct Args {
     /// The language of the text, such as de-DE.
     #[serde(default)]
     language: Option<String>,
+    /// WhatsApp: an approved template with the code as its variable 1.
+    #[serde(default)]
+    template_id: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -85,6 +88,7 @@ impl Operation for SendOtp {
             to: &args.to,
             channels: &channels,
             language: args.language.as_deref(),
+            template: args.template_id.as_deref(),
         };
         let sent = context.product.challenges.send(request).await?;
         Ok(Output {

@@ -46,7 +46,14 @@ fn template(template: &Template) -> Value {
     // Meta writes `pt_BR` where others write `pt-BR`.
     let mut written = json!({ "name": name, "language": { "code": language.replace('-', "_") } });
     if !parameters.is_empty() {
-        written["components"] = json!([{ "type": "body", "parameters": parameters }]);
+        let mut components = vec![json!({ "type": "body", "parameters": parameters })];
+        // The button that copies the code (WhatsApp, Authentication templates).
+        if let Some(code) = template.variables.get("1").filter(|_| template.is_for_codes) {
+            components.push(json!({
+                "type": "button", "sub_type": "url", "index": "0", "parameters": [{ "type": "text", "text": code }],
+            }));
+        }
+        written["components"] = json!(components);
     }
     written
 }
@@ -139,11 +146,29 @@ mod tests {
     }
 
     #[test]
+    fn template_for_codes_has_the_code_in_its_button() {
+        let written = template(&Template {
+            id: "login_code:de".to_owned(),
+            variables: [("1".to_owned(), "123456".to_owned())].into(),
+            is_for_codes: true,
+        });
+        let code = json!([{ "type": "text", "text": "123456" }]);
+        assert_eq!(
+            written["components"],
+            json!([
+                { "type": "body", "parameters": code },
+                { "type": "button", "sub_type": "url", "index": "0", "parameters": code },
+            ])
+        );
+    }
+
+    #[test]
     fn renders_template_language_and_variables() {
         let variables = ["1", "10", "2"].map(|name| (name.to_owned(), format!("v{name}")));
         let written = template(&Template {
             id: "booking:de".to_owned(),
             variables: variables.into(),
+            is_for_codes: false,
         });
         let text = |value| json!({ "type": "text", "text": value });
         let parameters = [text("v1"), text("v2"), text("v10")];
@@ -163,6 +188,7 @@ mod tests {
             let written = template(&Template {
                 id: id.to_owned(),
                 variables: Default::default(),
+                is_for_codes: false,
             });
             assert_eq!(
                 written,

@@ -47,6 +47,7 @@ pub fn with_content(dispatch: &Dispatch, response: &Response) -> Option<Dispatch
             template: Some(Template {
                 id: created.sid,
                 variables: Default::default(),
+                is_for_codes: false,
             }),
             rich: None,
             ..dispatch.content.clone()

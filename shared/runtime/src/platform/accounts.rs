@@ -27,6 +27,7 @@ impl Parts<'_> {
             self.backends.vault.clone(),
             outbound.clone(),
             self.clock.clone(),
+            self.config.accounts.code_template.clone(),
             self.simulated_world(),
         )
     }

@@ -79,6 +79,7 @@ async fn refuses_content_the_vendor_can_not_carry() {
     let template = Template {
         id: "t".to_owned(),
         variables: Default::default(),
+        is_for_codes: false,
     };
     for content in [
         Content::default(),

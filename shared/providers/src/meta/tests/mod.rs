@@ -44,6 +44,7 @@ async fn sends_texts_files_and_templates() {
         template: Some(Template {
             id: "booking:de".to_owned(),
             variables: [("1".to_owned(), "Ann".to_owned())].into(),
+            is_for_codes: false,
         }),
         ..Content::default()
     });

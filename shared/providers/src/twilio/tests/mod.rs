@@ -44,6 +44,7 @@ fn booking() -> Template {
     Template {
         id: TEMPLATE.to_owned(),
         variables: BTreeMap::from([("1".to_owned(), "Ann \"A\"".to_owned())]),
+        is_for_codes: false,
     }
 }
 
