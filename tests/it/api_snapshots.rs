@@ -39,8 +39,8 @@ async fn tools_of_agent_match_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tools_of_admin_match_snapshot() {
-    let cluster = Cluster::embedded(&[]).await;
+async fn full_tools_of_admin_match_snapshot() {
+    let cluster = Cluster::embedded(&[("TOOL_DESCRIPTIONS", "full")]).await;
     let (store, gateways) = (&cluster.store, &cluster.gateways);
     let admin = cluster
         .account

@@ -78,6 +78,7 @@ mod slow_agents;
 mod subjects;
 mod tasks;
 mod tenancy;
+mod tool_list;
 mod traces;
 mod transcription;
 mod transfers;

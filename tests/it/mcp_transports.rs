@@ -96,8 +96,7 @@ profiles! {
             assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
             assert!(tool.get("outputSchema").is_none(), "{tool}");
             assert!(!tool["inputSchema"].to_string().contains("$ref"), "{tool}");
-            assert!(tool["description"].as_str().unwrap().contains("[scope: "), "{tool}");
-            assert!(tool["annotations"]["readOnlyHint"].is_boolean(), "{tool}");
+            assert!(tool["description"].as_str().unwrap().ends_with('.'), "{tool}");
         }
     }
 }

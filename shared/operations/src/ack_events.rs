@@ -26,6 +26,7 @@ impl Operation for AckEvents {
     const TITLE: &'static str = "Acknowledge events";
     const DESCRIPTION: &'static str = "Acknowledges all events up to a cursor: they are not delivered again, and their contents are deleted. Call it when you \
         have processed the events. Returns how many events were acknowledged. [scope: agent]";
+    const BRIEF: &'static str = "Acknowledges all events up to a cursor.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

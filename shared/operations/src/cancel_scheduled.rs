@@ -28,6 +28,7 @@ impl Operation for CancelScheduled {
     const TITLE: &'static str = "Cancel a scheduled message";
     const DESCRIPTION: &'static str = "Cancels one of your scheduled messages. It is then never sent. Fails when the message has left already, or is being sent \
         right now. [scope: agent]";
+    const BRIEF: &'static str = "Cancels a scheduled message.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

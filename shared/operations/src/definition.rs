@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::product::Product;
 
 use super::{
-    arguments::{Normalized, accept_null, normalize, portable, read_args},
+    arguments::{Normalized, accept_null, brief, normalize, portable, read_args, remove_brief},
     errors,
     request_context::RequestContext,
 };
@@ -67,6 +67,8 @@ pub trait Operation: 'static {
     const TITLE: &'static str;
     /// For language models: what the operation does, when to use it, what it returns. Two to four plain sentences.
     const DESCRIPTION: &'static str;
+    /// The description in a brief list of tools: one short sentence. The default is `DESCRIPTION`.
+    const BRIEF: &'static str = Self::DESCRIPTION;
     const SCOPE: Scope;
     /// `None`: the operation is no tool and only has a route.
     const HINTS: Option<Hints>;
@@ -102,6 +104,7 @@ pub struct Definition {
     pub name: &'static str,
     pub title: &'static str,
     pub description: &'static str,
+    pub brief: &'static str,
     pub scope: Scope,
     pub hints: Option<Hints>,
     pub route: Option<Route>,
@@ -110,6 +113,8 @@ pub struct Definition {
     pub input_schema: Map<String, Value>,
     /// The same for MCP tools, in the subset that all model APIs take.
     pub tool_schema: Map<String, Value>,
+    /// The same for a brief list of tools: without descriptions and rare arguments.
+    pub brief_schema: Map<String, Value>,
     pub output_schema: Map<String, Value>,
     pub headers: &'static [Header],
     pub content_type: &'static str,
@@ -124,6 +129,8 @@ impl Definition {
         // Clients pass what their callers add; the result names what had no effect.
         let accepts_extra_arguments = O::ACCEPTS_EXTRA_ARGUMENTS || O::HINTS.is_some();
         let mut input_schema = schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize());
+        let brief_schema = brief(&portable(&input_schema));
+        remove_brief(&mut input_schema);
         let tool_schema = portable(&input_schema);
         accept_null(&mut input_schema);
         input_schema.insert("additionalProperties".into(), json!(accepts_extra_arguments));
@@ -131,12 +138,14 @@ impl Definition {
             name: O::NAME,
             title: O::TITLE,
             description: O::DESCRIPTION,
+            brief: O::BRIEF,
             scope: O::SCOPE,
             hints: O::HINTS,
             route: O::ROUTE,
             deprecated: O::DEPRECATED,
             input_schema,
             tool_schema,
+            brief_schema,
             // Fields that are omitted when empty are not required.
             output_schema: schema::<O::Output>(SchemaSettings::draft2020_12().for_serialize()),
             headers: O::HEADERS,

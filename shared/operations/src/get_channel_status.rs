@@ -52,6 +52,7 @@ impl Operation for GetChannelStatus {
     const NAME: &'static str = "comms_get_channel_status";
     const TITLE: &'static str = "Status of my channels";
     const DESCRIPTION: &'static str = "Returns for each channel whether you can use it, your address on it, and whether it is blocked. [scope: agent]";
+    const BRIEF: &'static str = "Returns which channels you can use.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -50,6 +50,7 @@ impl Operation for GetMe {
     const TITLE: &'static str = "Who am I";
     const DESCRIPTION: &'static str =
         "Returns your agent id, name, status and the addresses that you send from. Call it first. [scope: agent]";
+    const BRIEF: &'static str = "Returns your id, name, status and addresses. Call it first.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -66,6 +66,7 @@ impl Operation for GetMessageStatus {
     const TITLE: &'static str = "Status of a message";
     const DESCRIPTION: &'static str = "Returns the status of one of your messages or calls: scheduled, pending_approval, pending, accepted, sent, delivered, read, failed or \
         unconfirmed. Use it when comms_send_message returned pending. [scope: agent]";
+    const BRIEF: &'static str = "Returns the status of a message or call by messageId.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

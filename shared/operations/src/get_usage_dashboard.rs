@@ -60,6 +60,7 @@ impl Operation for GetUsageDashboard {
     const TITLE: &'static str = "Usage and limits";
     const DESCRIPTION: &'static str = "Returns your number of actions and your spend in a period, and your limits. Use it before a large batch of messages. \
         [scope: agent]";
+    const BRIEF: &'static str = "Returns your actions, spend and limits.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

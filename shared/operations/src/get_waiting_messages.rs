@@ -34,6 +34,7 @@ impl Operation for GetWaitingMessages {
     const TITLE: &'static str = "Waiting messages";
     const DESCRIPTION: &'static str = "Returns the events that wait for you, oldest first: messages from people, and status changes of your messages. Each event \
         is returned once. Use it when you start or reconnect. [scope: agent]";
+    const BRIEF: &'static str = "Takes the events that wait for you.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

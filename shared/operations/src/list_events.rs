@@ -32,6 +32,7 @@ impl Operation for ListEvents {
     const TITLE: &'static str = "List events";
     const DESCRIPTION: &'static str = "Lists your events after a cursor, oldest first, without waiting. It acknowledges no event. The contents of an event are \
         available until the event is acknowledged; after that only its metadata is. [scope: agent]";
+    const BRIEF: &'static str = "Lists your events after a cursor without waiting.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

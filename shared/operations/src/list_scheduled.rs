@@ -44,6 +44,7 @@ impl Operation for ListScheduled {
     const TITLE: &'static str = "List scheduled messages";
     const DESCRIPTION: &'static str = "Lists your messages that are scheduled and have not been sent, the next ones first, in pages. Cancel one with \
         comms_cancel_scheduled_message. [scope: agent]";
+    const BRIEF: &'static str = "Lists your scheduled messages.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

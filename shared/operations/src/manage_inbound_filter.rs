@@ -14,9 +14,11 @@ pub struct ManageInboundFilter;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// add, list or delete.
+    #[schemars(extend("enum" = ["add", "list", "delete"]))]
     operation: String,
     /// For add: sender, keyword or channel.
     #[serde(default)]
+    #[schemars(extend("enum" = ["sender", "keyword", "channel"]))]
     filter_type: Option<String>,
     /// For add: an address, or its beginning followed by *; words that occur anywhere in the text or the subject, in any
     /// case; or a channel.
@@ -24,6 +26,7 @@ pub struct Args {
     pattern: Option<String>,
     /// For add: drop (the message is discarded), tag, or mute (the message waits for you and is not pushed).
     #[serde(default)]
+    #[schemars(extend("enum" = ["drop", "tag", "mute"]))]
     action: Option<String>,
     /// For the action tag: the tag of the message.
     #[serde(default)]
@@ -74,6 +77,7 @@ impl Operation for ManageInboundFilter {
     const TITLE: &'static str = "Filter inbound messages";
     const DESCRIPTION: &'static str = "Adds, lists or deletes your rules for inbound messages. A rule matches a sender, words or a channel, and drops, tags or \
         mutes the message. Returns all rules in force. [scope: agent]";
+    const BRIEF: &'static str = "Manages your rules for inbound messages.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

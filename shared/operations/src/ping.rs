@@ -31,6 +31,7 @@ impl Operation for Ping {
     const TITLE: &'static str = "Ping";
     const DESCRIPTION: &'static str =
         "Checks that the server answers. Returns its name and version, and your message as echo. [scope: any]";
+    const BRIEF: &'static str = "Checks that the server answers.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -17,10 +17,12 @@ pub struct SendMessage;
 pub struct Args {
     /// A telephone number in E.164 form (+14155550123) for sms and whatsapp, an address for email, or the id of an agent of
     /// your organization.
+    #[schemars(extend("x-brief" = "E.164 number, mail address or agent id."))]
     to: String,
     /// The default is whatsapp.
     #[serde(default)]
     #[schemars(with = "Option<MessageChannel>")]
+    #[schemars(extend("x-brief" = "Default whatsapp."))]
     channel: Option<String>,
     /// The text. Body, media or a template is required.
     #[serde(default)]
@@ -45,9 +47,11 @@ pub struct Args {
     headers: BTreeMap<String, String>,
     /// Public http(s) URLs, at most ten.
     #[serde(default)]
+    #[schemars(extend("x-brief" = "Public URLs."))]
     media: Vec<String>,
     /// A template that the carrier has approved. Required on WhatsApp when the person has not written within 24 hours.
     #[serde(default)]
+    #[schemars(extend("x-brief" = "On WhatsApp required 24 hours after the last message."))]
     template_id: Option<String>,
     /// Values of the template's variables, by name.
     #[serde(default)]
@@ -56,6 +60,7 @@ pub struct Args {
     #[serde(default)]
     idempotency_key: Option<String>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     sender_name: Option<String>,
     /// One of your addresses. The default is your address on the channel.
     #[serde(default)]
@@ -63,6 +68,7 @@ pub struct Args {
     #[serde(default)]
     thread_id: Option<String>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     entity_id: Option<String>,
     /// The message that this one answers: the messageId of an event, or the Message-ID of a mail.
     #[serde(default)]
@@ -84,6 +90,7 @@ pub struct Args {
     /// true: a temporary refusal by the carrier or a limit is retried for up to an hour; the status is then scheduled, and
     /// the outcome follows as an event. false: the refusal is returned at once.
     #[serde(default)]
+    #[schemars(extend("x-brief" = "Retry a temporary refusal."))]
     retry: bool,
     /// Channels to try, in order, when the first one fails: at once, or when the carrier reports a failure later. The event
     /// of that failure then has fallingBackTo and fallbackMessageId.
@@ -154,6 +161,7 @@ impl Operation for SendMessage {
     const DESCRIPTION: &'static str = "Sends an SMS, a WhatsApp message, an e-mail or a LINE message from your own address to a person or to another agent. \
         Give an idempotencyKey, and repeat the call with the same key when you don't know its outcome: the message is sent \
         once. Returns messageId and status. [scope: agent]";
+    const BRIEF: &'static str = "Sends a message. If its outcome is unknown, repeat with the same idempotencyKey.";
     const ALIASES: &'static [(&'static str, &'static str)] = &[("from", "senderSid")];
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {

@@ -40,6 +40,7 @@ impl Operation for SetChannelBlock {
     const TITLE: &'static str = "Block a channel";
     const DESCRIPTION: &'static str = "Blocks or unblocks one of your channels. While inbound is blocked, messages are acknowledged to the carrier and dropped. \
         While outbound is blocked, nothing is sent. [scope: agent; another agent's: org-admin]";
+    const BRIEF: &'static str = "Blocks or unblocks one of your channels.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -12,6 +12,7 @@ pub struct SubscribeInbound;
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
     /// subscribe, unsubscribe or status.
+    #[schemars(extend("enum" = ["subscribe", "unsubscribe", "status"]))]
     operation: String,
     /// Only these channels: sms, whatsapp, email, line. Empty: all channels.
     #[serde(default)]
@@ -48,6 +49,7 @@ impl Operation for SubscribeInbound {
     const DESCRIPTION: &'static str = "Subscribes this session to inbound messages, which are pushed while its stream is open (operation subscribe; channels and \
         contacts narrow it down). unsubscribe ends the subscription, and status returns it. Messages that are not pushed wait \
         for you. [scope: agent]";
+    const BRIEF: &'static str = "Pushes inbound messages to this session.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

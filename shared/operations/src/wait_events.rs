@@ -37,6 +37,7 @@ pub struct Args {
     /// The cursor of the last result. It acknowledges the events up to it, with types only those of these kinds: they are not
     /// delivered again, and their contents are deleted. The default is the first event that is not acknowledged.
     #[serde(default)]
+    #[schemars(extend("x-brief" = "Of the last result; acknowledges it."))]
     cursor: Option<Cursor>,
     /// Only these kinds, such as message.received, message.status, call.incoming, call.turn and call.ended. Other kinds are
     /// skipped and still wait. Empty: all kinds.
@@ -54,6 +55,7 @@ impl Operation for WaitEvents {
         and returns them at once: events, cursor, hasMore. Call it again with the returned cursor; the cursor acknowledges \
         what was returned up to it, so pass it only after you have processed them. Answer a call.turn at once with \
         comms_call_reply, because the caller waits on the line. [scope: agent]";
+    const BRIEF: &'static str = "Waits for your next events: messages, status changes, calls.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

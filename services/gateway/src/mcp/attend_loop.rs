@@ -29,7 +29,10 @@ use rmcp::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{protocol::is_stateless, tools::tool_result};
+use super::{
+    protocol::is_stateless,
+    tools::{ToolCall, tool_result},
+};
 
 /// Clients abort a tool call with more rounds.
 const MAX_ROUNDS: u32 = 8;
@@ -47,19 +50,19 @@ fn can_sample(context: &RequestContext<RoleServer>) -> bool {
 }
 
 /// Runs one round.
-pub async fn run(context: &Context, definition: &Definition, request: CallToolRequestParams) -> CallToolResponse {
-    match run_round(context, definition, request).await {
+pub async fn run(call: &ToolCall, request: CallToolRequestParams) -> CallToolResponse {
+    match run_round(&call.operation, call.definition, request).await {
         Ok(Round::Sample(request)) => CallToolResponse::InputRequired(*request),
         Ok(Round::Done(output)) => {
             let text = serde_json::to_string(&output).map_err(|error| {
                 tracing::error!(%error, "result not serializable");
                 Failure::internal()
             });
-            tool_result(text).into()
+            tool_result(text, call.is_structured).into()
         }
         Err(failure) => {
-            definition.check_declared(&failure);
-            tool_result(Err(failure)).into()
+            call.definition.check_declared(&failure);
+            tool_result(Err(failure), call.is_structured).into()
         }
     }
 }

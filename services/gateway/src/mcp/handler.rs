@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use butt_dial_domain::{AgentId, Code, Failure};
 use butt_dial_identity::Caller;
-use butt_dial_operations::{Definition, Product, Progress, granted};
+use butt_dial_operations::{Product, Progress, granted};
 use butt_dial_sessions::{ClientChange, INBOX_URI, Sessions};
 use futures::StreamExt;
 use rmcp::{
@@ -26,9 +26,10 @@ use super::{
     client_ref::{ClientRef, ClientStates},
     event_stream::{self, EXTENSION, error_of},
     events,
+    listing::Listing,
     protocol::is_stateless,
     resources,
-    tools::{self, ToolCall, caller, client, shortened, span},
+    tools::{ToolCall, caller, client, shortened, span},
 };
 
 /// The version of the contract that clients check. The Python client's probe requires 1.x.
@@ -40,7 +41,8 @@ const INSTRUCTIONS: &str = "Butt-Dial gives you a phone number for calls and tex
     were away are in comms_get_waiting_messages. You can't message a person who has sent STOP. Telephone calls: call with \
     comms_make_call. To be reachable, run comms_attend_call or comms_wait_events in a loop, or be a client that supports \
     sampling. A caller's speech arrives as a turn: answer it at once with comms_call_reply (short sentences, no markup), \
-    which returns the next turn. While you are away, a voicemail takes messages, which you receive like any other.";
+    which returns the next turn. While you are away, a voicemail takes messages, which you receive like any other. The list of \
+    tools is brief; GET /openapi.json describes every argument and result.";
 
 /// Cheap to clone: every request has one.
 #[derive(Clone)]
@@ -49,8 +51,7 @@ pub struct Handler {
     sessions: Sessions,
     clients: ClientStates,
     versions: &'static [ProtocolVersion],
-    tools: Arc<Vec<(&'static Definition, Tool)>>,
-    lists_all_tools: bool,
+    listing: Arc<Listing>,
 }
 
 impl Handler {
@@ -59,15 +60,14 @@ impl Handler {
         sessions: Sessions,
         clients: ClientStates,
         versions: &'static [ProtocolVersion],
-        lists_all_tools: bool,
+        listing: Arc<Listing>,
     ) -> Self {
         Self {
             product,
             sessions,
             clients,
             versions,
-            tools: Arc::new(tools::all()),
-            lists_all_tools,
+            listing,
         }
     }
 
@@ -97,7 +97,7 @@ impl Handler {
         gone: CancellationToken,
         progress: Option<Progress>,
     ) -> Result<ToolCall, ErrorData> {
-        ToolCall::prepare(
+        let mut call = ToolCall::prepare(
             &self.product,
             &self.sessions,
             &self.clients,
@@ -106,7 +106,9 @@ impl Handler {
             gone,
             progress,
         )
-        .await
+        .await?;
+        call.is_structured = self.listing.has_output_schemas(extensions);
+        Ok(call)
     }
 
     /// Subscribes the client to the inbox, or ends its subscription.
@@ -195,12 +197,8 @@ impl ServerHandler for Handler {
         let caller = caller(&context.extensions)?;
         let client = client(&context.extensions);
         self.clients.update(&client, ClientChange::UsesTools).await;
-        let tools = self
-            .tools
-            .iter()
-            .filter(|(definition, _)| self.lists_all_tools || definition.is_granted(&caller))
-            .map(|(_, tool)| tool.clone());
-        Ok(ListToolsResult::with_all_items(tools.collect()))
+        let tools = self.listing.of(&caller, &context.extensions);
+        Ok(ListToolsResult::with_all_items(tools))
     }
 
     async fn list_resources(
@@ -304,10 +302,7 @@ impl ServerHandler for Handler {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.tools
-            .iter()
-            .find(|(_, tool)| tool.name == name)
-            .map(|(_, tool)| tool.clone())
+        self.listing.find(name)
     }
 
     async fn call_tool(
@@ -323,9 +318,7 @@ impl ServerHandler for Handler {
         let call = self.prepare(name, extensions, gone, progress).await?;
         if attend_loop::applies(call.definition, &context) {
             let span = call.span();
-            return Ok(attend_loop::run(&call.operation, call.definition, request)
-                .instrument(span)
-                .await);
+            return Ok(attend_loop::run(&call, request).instrument(span).await);
         }
         Ok(call.run(&self.clients, request.arguments).await.into())
     }

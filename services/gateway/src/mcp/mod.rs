@@ -15,6 +15,7 @@ mod events;
 mod exchange;
 mod handler;
 mod http;
+mod listing;
 mod manager;
 mod message;
 mod protocol;
@@ -44,13 +45,18 @@ use crate::{auth::AuthLayer, base_path::BasePath, cors::CorsOrigins, http_errors
 use client_ref::ClientStates;
 use handler::Handler;
 use http::{Entry, StreamableEntry};
+use listing::{Listing, ListingSettings};
 use manager::{DeleteHook, Manager};
 use ready_hook::ready_hook;
 use state::{KEEP_ALIVE, MAX_BODY, McpState};
 
 pub fn router(platform: &Platform, product: &Arc<Product>, sessions: &Sessions) -> Router {
     let clients = ClientStates::new(sessions.clone());
-    let lists_all_tools = platform.config.lists_all_tools;
+    let listing = Arc::new(Listing::new(ListingSettings {
+        all_tools: platform.config.lists_all_tools,
+        full_descriptions: platform.config.describes_tools_fully,
+        output_schemas: platform.config.tool_output_schemas,
+    }));
     let handler_up_to = |version| {
         let versions = ProtocolVersion::known_up_to(version);
         Handler::new(
@@ -58,7 +64,7 @@ pub fn router(platform: &Platform, product: &Arc<Product>, sessions: &Sessions) 
             sessions.clone(),
             clients.clone(),
             versions,
-            lists_all_tools,
+            listing.clone(),
         )
     };
     let state = McpState {

@@ -1,4 +1,4 @@
-//! Operations as MCP tools: their definitions, and calls of them.
+//! Calls of operations as MCP tools.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use butt_dial_sessions::{ClientChange, Sessions};
 use http::request::Parts;
 use rmcp::{
     ErrorData,
-    model::{CallToolResult, ContentBlock, Extensions, JsonObject, Tool, ToolAnnotations},
+    model::{CallToolResult, ContentBlock, Extensions, JsonObject},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -21,45 +21,13 @@ use super::{
     event_stream::error_of,
 };
 
-/// Returns every operation that is a tool, with its definition.
-pub fn all() -> Vec<(&'static Definition, Tool)> {
-    let tools = operations::all().iter();
-    tools
-        .filter_map(|definition| Some((definition, tool(definition)?)))
-        .collect()
-}
-
-fn tool(definition: &Definition) -> Option<Tool> {
-    let hints = definition.hints?;
-    let mut tool = Tool::new(
-        definition.name,
-        definition.description,
-        Arc::new(definition.tool_schema.clone()),
-    );
-    tool.title = Some(definition.title.to_owned());
-    // Every value that is the default costs the client's model tokens.
-    let annotations = ToolAnnotations::new().read_only(hints.read_only);
-    let annotations = match hints.read_only {
-        true => annotations,
-        false => annotations.destructive(false),
-    };
-    let annotations = match hints.idempotent && !hints.read_only {
-        true => annotations.idempotent(true),
-        false => annotations,
-    };
-    tool.annotations = Some(match hints.open_world {
-        true => annotations,
-        false => annotations.open_world(false),
-    });
-    // No outputSchema: with one, clients throw unless every result carries structuredContent.
-    Some(tool)
-}
-
 /// A call of an existing tool by an authenticated caller.
 pub struct ToolCall {
     pub definition: &'static Definition,
     pub operation: Context,
     client: ClientRef,
+    /// The result is also returned as structured content.
+    pub is_structured: bool,
     span: tracing::Span,
 }
 
@@ -113,6 +81,7 @@ impl ToolCall {
                 request,
             },
             client,
+            is_structured: false,
         })
     }
 
@@ -131,13 +100,22 @@ impl ToolCall {
         if let Some(yes) = on_sent.take_subscribed() {
             clients.update(&self.client, ClientChange::Subscribed(yes)).await;
         }
-        tool_result(result)
+        tool_result(result, self.is_structured)
     }
 }
 
-pub fn tool_result(result: Result<String, Failure>) -> CallToolResult {
+/// Returns the result of a tool. The text always comes first: clients of all revisions read it.
+pub fn tool_result(result: Result<String, Failure>, is_structured: bool) -> CallToolResult {
     match result {
-        Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
+        Ok(text) => {
+            let content = match is_structured {
+                true => serde_json::from_str(&text).ok(),
+                false => None,
+            };
+            let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+            result.structured_content = content;
+            result
+        }
         Err(failure) => CallToolResult::error(vec![ContentBlock::text(failure.envelope().to_string())]),
     }
 }

@@ -44,6 +44,7 @@ impl Operation for RotateToken {
     const NAME: &'static str = "comms_rotate_token";
     const TITLE: &'static str = "Rotate my token";
     const DESCRIPTION: &'static str = "Replaces your token by a new one, which is returned only once; the old one works for 30 seconds more. Without confirm it only says what would happen. [scope: agent]";
+    const BRIEF: &'static str = "Replaces your token; without confirm it only previews.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -1,5 +1,6 @@
 //! Parses the arguments of an operation. Errors name the field and what it must be, in words of JSON and never of Rust.
 
+mod brief;
 mod normalize;
 mod schema;
 
@@ -7,6 +8,7 @@ use butt_dial_domain::{Code, Failure};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+pub use brief::{brief, remove_brief};
 pub use normalize::{Normalized, is_same_name, normalize};
 pub use schema::{accept_null, portable};
 

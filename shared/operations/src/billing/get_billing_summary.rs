@@ -16,6 +16,7 @@ pub struct GetBillingSummary;
 pub struct Args {
     /// today, week, month (the default) or all.
     #[serde(default)]
+    #[schemars(extend("enum" = ["today", "week", "month", "all"]))]
     period: Option<String>,
     /// Another agent of the organization, for administrators.
     #[serde(default)]
@@ -47,6 +48,7 @@ impl Operation for GetBillingSummary {
     const TITLE: &'static str = "Billing summary";
     const DESCRIPTION: &'static str = "Returns what you used in a period by channel, what it cost, and what it is billed at. Administrators get any agent with \
         agentId. [scope: agent]";
+    const BRIEF: &'static str = "Returns usage, cost and bill by channel.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

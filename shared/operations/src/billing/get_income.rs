@@ -15,6 +15,7 @@ pub struct GetIncome;
 pub struct Args {
     /// today, week, month (the default) or all.
     #[serde(default)]
+    #[schemars(extend("enum" = ["today", "week", "month", "all"]))]
     period: Option<String>,
 }
 
@@ -33,6 +34,7 @@ impl Operation for GetIncome {
     const TITLE: &'static str = "Income";
     const DESCRIPTION: &'static str =
         "Returns what your usage in a period cost, what it is billed at, and the difference. [scope: agent]";
+    const BRIEF: &'static str = "Returns cost, bill and the difference.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

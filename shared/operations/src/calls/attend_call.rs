@@ -45,6 +45,8 @@ impl Operation for AttendCall {
     const DESCRIPTION: &'static str = "Attends a call and waits for the caller's next turn; without callId it waits for any call, including incoming ones. A \
         call that the voicemail has answered becomes yours. Returns the turn: answer it at once with comms_call_reply, \
         because the caller waits on the line. Call it in a loop to be reachable by telephone. [scope: agent]";
+    const BRIEF: &'static str =
+        "Waits for the next turn of a call; without callId, of any call. Answer it with comms_call_reply.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -36,12 +36,14 @@ pub struct Args {
     voice: Option<String>,
     /// How long the call may last: 30 to 3600 seconds.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     time_limit_seconds: Option<u32>,
     /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default)]
     idempotency_key: Option<String>,
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     task_id: Option<String>,
 }
 
@@ -50,6 +52,7 @@ impl Operation for CallOnBehalf {
     const TITLE: &'static str = "Call on behalf of a person";
     const DESCRIPTION: &'static str = "Calls a person on behalf of another person and speaks the message. Then you talk with the person as with \
         comms_make_call: attend the call with comms_attend_call. Returns callId and status. [scope: agent]";
+    const BRIEF: &'static str = "Calls a person for another person and speaks the message.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

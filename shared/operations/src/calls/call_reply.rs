@@ -27,6 +27,7 @@ pub struct Args {
     text: String,
     /// true: the call ends after the reply is spoken.
     #[serde(default)]
+    #[schemars(extend("x-brief" = "Hang up afterwards."))]
     end: bool,
     /// The spoken language from here on, such as es-ES. The caller is understood in it as well.
     #[serde(default)]
@@ -61,6 +62,7 @@ impl Operation for CallReply {
     const DESCRIPTION: &'static str = "Speaks your reply to a turn and waits for the caller's next turn, which it returns: answer that with the same tool. When \
         the caller has spoken again, nothing is spoken, and the error TURN_SUPERSEDED holds the turn to answer instead. \
         [scope: agent]";
+    const BRIEF: &'static str = "Speaks your answer to a turn and returns the next turn.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -31,6 +31,7 @@ impl Operation for EndCall {
     const NAME: &'static str = "comms_end_call";
     const TITLE: &'static str = "End a call";
     const DESCRIPTION: &'static str = "Ends a call, after your closing text if you give one. A call that has not been answered yet is cancelled. [scope: agent]";
+    const BRIEF: &'static str = "Ends a call, after a closing text if given.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

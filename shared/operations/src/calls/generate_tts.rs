@@ -39,6 +39,7 @@ impl Operation for GenerateTts {
     const TITLE: &'static str = "Synthesize speech";
     const DESCRIPTION: &'static str = "Synthesizes a text to an audio file and returns a link to it, which can be sent as media with comms_send_message. It \
         places no call. It counts as an action and costs money by the length of the text. [scope: agent]";
+    const BRIEF: &'static str = "Turns a text into an audio file for media.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

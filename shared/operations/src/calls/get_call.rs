@@ -22,6 +22,7 @@ impl Operation for GetCall {
     const TITLE: &'static str = "Details of a call";
     const DESCRIPTION: &'static str = "Returns one of your calls: its status, who answered, duration, cost, and the transcript while it is retained. \
         [scope: agent]";
+    const BRIEF: &'static str = "Returns a call with its outcome and transcript.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -39,6 +39,7 @@ impl Operation for ListCalls {
     const TITLE: &'static str = "My calls";
     const DESCRIPTION: &'static str =
         "Lists your calls, newest first: outbound and inbound calls with their status and outcome. [scope: agent]";
+    const BRIEF: &'static str = "Lists your calls, newest first.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

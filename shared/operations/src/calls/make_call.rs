@@ -20,6 +20,7 @@ pub struct Args {
     to: String,
     /// Instructions that you receive with each turn of this call: its purpose, and how to speak.
     #[serde(default)]
+    #[schemars(extend("x-brief" = "Returned to you with each turn."))]
     system_prompt: Option<String>,
     /// Spoken first. A disclosure that an AI calls, and on behalf of which person, precedes it.
     #[serde(default)]
@@ -59,6 +60,7 @@ pub struct Args {
     idempotency_key: Option<String>,
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     task_id: Option<String>,
     /// Why you call. The laws about hours and consent depend on it. The default is inferred.
     #[serde(default)]
@@ -75,6 +77,7 @@ impl Operation for MakeCall {
     const DESCRIPTION: &'static str = "Calls a person from your own number; you talk with the person in turns. Then call comms_attend_call with the callId, and \
         answer each turn with comms_call_reply, which returns the next one. Give an idempotencyKey, and repeat the call with \
         the same key when you don't know its outcome: the person is called once. Returns callId and status. [scope: agent]";
+    const BRIEF: &'static str = "Calls a person; then use comms_attend_call with the callId.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -23,6 +23,7 @@ pub struct Args {
     text: String,
     /// false: another part follows, within eight seconds.
     #[serde(default = "yes")]
+    #[schemars(extend("x-brief" = "false: more follows."))]
     last: bool,
     /// The turn that you answer. A part for an older turn is not spoken.
     #[serde(default)]
@@ -53,6 +54,7 @@ impl Operation for Say {
     const TITLE: &'static str = "Say something in a call";
     const DESCRIPTION: &'static str = "Speaks a text in a call at once and does not wait for the caller. Use it for replies in parts (last: false until the last \
         one) and for remarks that answer no turn. [scope: agent]";
+    const BRIEF: &'static str = "Speaks in a call without waiting for the caller.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -36,6 +36,7 @@ impl Operation for SendDigits {
     const TITLE: &'static str = "Press keys in a call";
     const DESCRIPTION: &'static str = "Presses keys in a call, such as the choices of a phone menu. For a menu that answers after a transfer, give digits to \
         comms_transfer_call. [scope: agent]";
+    const BRIEF: &'static str = "Presses keys in a call.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -36,6 +36,7 @@ pub struct Args {
     idempotency_key: Option<String>,
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     task_id: Option<String>,
 }
 
@@ -45,6 +46,7 @@ impl Operation for SendVoiceMessage {
     const DESCRIPTION: &'static str = "Calls a person, speaks a text and hangs up. An answering machine receives the text after its beep. The person can't \
         reply: use comms_make_call for a conversation. Returns callId and status; the event call.ended reports who answered. \
         [scope: agent]";
+    const BRIEF: &'static str = "Calls a person, speaks a text and hangs up.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -32,6 +32,7 @@ impl Operation for SetVoiceCallback {
     const TITLE: &'static str = "Set my callback for calls";
     const DESCRIPTION: &'static str = "Sets the URL that receives call.ended and voicemails while no client listens, or removes it with null. Turns of live calls \
         are not posted: wait for them with comms_attend_call. Returns the signing secrets. [scope: agent]";
+    const BRIEF: &'static str = "Sets or removes the URL for call events.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

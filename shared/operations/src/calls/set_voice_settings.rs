@@ -82,6 +82,7 @@ impl Operation for SetVoiceSettings {
     const TITLE: &'static str = "Set how I speak on the phone";
     const DESCRIPTION: &'static str = "Sets your language, voice, greeting and more for calls, and returns all settings. What you omit stays; an empty value \
         removes it. [scope: agent]";
+    const BRIEF: &'static str = "Sets how you speak in calls; an empty value removes.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -24,6 +24,7 @@ pub struct Args {
     announcement_text: Option<String>,
     /// A text that the transfer target hears before both are connected.
     #[serde(default)]
+    #[schemars(extend("x-brief" = "Spoken to the target."))]
     summary: Option<String>,
     /// Keys that are pressed when the target answers, such as an extension: 0-9, * and #; w is a pause of half a second.
     #[serde(default)]
@@ -47,6 +48,7 @@ impl Operation for TransferCall {
     const DESCRIPTION: &'static str = "Connects the caller with another number, after your announcement. With a summary, the target hears it before both are \
         connected. The transfer counts as a call of yours and ends your part, unless the target does not answer. \
         [scope: agent]";
+    const BRIEF: &'static str = "Connects the caller with another number.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

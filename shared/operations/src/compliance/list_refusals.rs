@@ -63,6 +63,7 @@ impl Operation for ListRefusals {
     const TITLE: &'static str = "List refused messages";
     const DESCRIPTION: &'static str = "Lists messages and calls that rules of compliance have refused, newest first, with the fact that each rule decided on. An \
         agent sees its own. [scope: agent]";
+    const BRIEF: &'static str = "Lists your messages and calls that compliance rules refused.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -30,13 +30,16 @@ pub struct Args {
     #[serde(default)]
     body: Option<String>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     subject: Option<String>,
     #[serde(default)]
     template_id: Option<String>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     template_variables: BTreeMap<String, String>,
     /// One of your addresses. The default is the one that would be chosen.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     sender_sid: Option<String>,
     /// Why you would send it. The default is inferred.
     #[serde(default)]
@@ -47,6 +50,7 @@ pub struct Args {
     scheduled_at: Option<DateTime<Utc>>,
     /// The key that you would send it with.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     idempotency_key: Option<String>,
     /// For administrators: the agent to check for.
     #[serde(default)]
@@ -102,6 +106,7 @@ impl Operation for Preflight {
     const DESCRIPTION: &'static str = "Says whether a message or call to a contact would be allowed now, why or why not, when it would be, and what would \
         change it. Applies the same rules as a send; nothing is sent or reserved, and limits and budgets are not checked. [scope: \
         agent]";
+    const BRIEF: &'static str = "Says whether a message or call would be allowed now, and why not. Sends nothing.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -45,6 +45,7 @@ impl Operation for CheckConsent {
     const TITLE: &'static str = "Check a contact's consent";
     const DESCRIPTION: &'static str = "Returns the consent of a contact that your messages obey. It holds for all spellings of an address and all channels of a \
         number. [scope: agent]";
+    const BRIEF: &'static str = "Returns a contact's consent.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -21,6 +21,7 @@ pub struct Args {
     channel: Option<String>,
     /// express (the default), implied or transactional.
     #[serde(default)]
+    #[schemars(extend("enum" = ["express", "implied", "transactional"]))]
     consent_type: Option<String>,
     /// How the contact has consented, such as web form.
     #[serde(default)]
@@ -46,6 +47,7 @@ impl Operation for RecordConsent {
     const TITLE: &'static str = "Record a contact's consent";
     const DESCRIPTION: &'static str = "Records that a contact has agreed to be contacted, for all channels of the address. It does not undo the contact's own STOP. \
         [scope: agent]";
+    const BRIEF: &'static str = "Records that a contact agreed to be contacted.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -44,6 +44,7 @@ impl Operation for RevokeConsent {
     const TITLE: &'static str = "Revoke a contact's consent";
     const DESCRIPTION: &'static str = "Stops all messages and calls of your organization to a contact and cancels scheduled ones. Without confirm it only tells what \
         would change. [scope: agent]";
+    const BRIEF: &'static str = "Stops all messages and calls to a contact; without confirm it only previews.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -41,6 +41,7 @@ impl Operation for CloseSession {
     const NAME: &'static str = "comms_close_session";
     const TITLE: &'static str = "Close a session";
     const DESCRIPTION: &'static str = "Closes a conversation: later messages do not belong to it. Without confirm it only tells what would change. [scope: agent]";
+    const BRIEF: &'static str = "Closes a conversation; without confirm it only previews.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -4,7 +4,7 @@ use butt_dial_domain::{Code, Failure, Scope};
 use butt_dial_messaging::{Participant, ParticipantKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::views::SessionView;
 use crate::{Context, Hints, Operation, Route, contacts::parse_channel};
@@ -16,9 +16,11 @@ pub struct Args {
     /// The others: at most 20.
     participants: Vec<ParticipantArgs>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     channel: Option<String>,
     /// The subject of the conversation, for you to read later: a text or an object.
     #[serde(default)]
+    #[schemars(extend("x-brief" = json!({ "type": "string" })))]
     context: Option<Value>,
 }
 
@@ -38,6 +40,7 @@ impl Operation for CreateSession {
     const TITLE: &'static str = "Open a session";
     const DESCRIPTION: &'static str = "Opens a conversation with people and agents. Until it is closed, all messages with them, on any channel, carry its sessionId. \
         [scope: agent]";
+    const BRIEF: &'static str = "Opens a conversation with people and agents.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -34,6 +34,7 @@ impl Operation for GetSession {
     const TITLE: &'static str = "Read a session";
     const DESCRIPTION: &'static str = "Returns a conversation with its last messages, on whatever channel. Texts are part of it only until they are delivered. \
         [scope: agent]";
+    const BRIEF: &'static str = "Returns a conversation with its last messages.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -16,6 +16,7 @@ pub struct ListSessions;
 pub struct Args {
     /// active (the default), paused or closed.
     #[serde(default)]
+    #[schemars(extend("enum" = ["active", "paused", "closed"]))]
     status: Option<String>,
     /// At most 200. The default is 50.
     #[serde(default)]
@@ -33,6 +34,7 @@ impl Operation for ListSessions {
     const NAME: &'static str = "comms_list_sessions";
     const TITLE: &'static str = "List sessions";
     const DESCRIPTION: &'static str = "Lists your conversations in one state, newest first. [scope: agent]";
+    const BRIEF: &'static str = "Lists your conversations.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -47,6 +47,7 @@ impl Operation for FindAgent {
     const NAME: &'static str = "comms_find_agent";
     const TITLE: &'static str = "Find colleagues";
     const DESCRIPTION: &'static str = "Lists the agents of your organization by a part of their name or id. Write to one with comms_message_agent. [scope: agent]";
+    const BRIEF: &'static str = "Finds agents of your organization.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -47,6 +47,7 @@ impl Operation for GetContactProfile {
     const TITLE: &'static str = "Look up a contact";
     const DESCRIPTION: &'static str = "Returns what is known of a contact: other addresses, consent, trust, and when it last wrote to you. It contains no messages. \
         [scope: agent]";
+    const BRIEF: &'static str = "Returns addresses, consent and trust of a contact.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -38,6 +38,7 @@ impl Operation for MessageAgent {
     const TITLE: &'static str = "Write to a colleague";
     const DESCRIPTION: &'static str = "Sends a text to an agent of your organization, by id or name. It arrives as an event like any message, and costs nothing. \
         [scope: agent]";
+    const BRIEF: &'static str = "Writes to an agent of your organization.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

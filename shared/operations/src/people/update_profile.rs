@@ -63,6 +63,7 @@ impl Operation for UpdateProfile {
     const TITLE: &'static str = "Change my profile";
     const DESCRIPTION: &'static str = "Changes your name, status, language, voice, greeting or instructions for calls, and returns the profile. What you omit stays; an \
         empty value removes it. [scope: agent]";
+    const BRIEF: &'static str = "Changes your profile; an empty value removes.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

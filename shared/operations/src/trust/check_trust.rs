@@ -39,6 +39,7 @@ impl Operation for CheckTrust {
     const TITLE: &'static str = "Check trust in a contact";
     const DESCRIPTION: &'static str = "Returns whether you trust a contact now: after a confirmed one-time code, or because you have granted it. \
         [scope: agent]";
+    const BRIEF: &'static str = "Returns whether you trust a contact.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -18,6 +18,7 @@ pub struct Args {
     contact: String,
     /// How the contact has proven itself; the default is manual.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     channel: Option<String>,
     /// 1 to 43200; the default is 60.
     #[serde(default)]
@@ -41,6 +42,7 @@ impl Operation for GrantTrust {
     const TITLE: &'static str = "Trust a contact";
     const DESCRIPTION: &'static str =
         "Notes that you trust a contact for a time, in place of a former trust. Only you see it. [scope: agent]";
+    const BRIEF: &'static str = "Trusts a contact for a time.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

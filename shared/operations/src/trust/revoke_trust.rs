@@ -39,6 +39,7 @@ impl Operation for RevokeTrust {
     const TITLE: &'static str = "End trust in a contact";
     const DESCRIPTION: &'static str =
         "Ends your trust in a contact. Without confirm it only tells what would change. [scope: agent]";
+    const BRIEF: &'static str = "Ends trust; without confirm it only previews.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

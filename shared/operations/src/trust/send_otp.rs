@@ -21,6 +21,7 @@ pub struct Args {
     to: String,
     /// sms, email, whatsapp or voice. The default follows from the address.
     #[serde(default)]
+    #[schemars(extend("enum" = ["sms", "email", "whatsapp", "voice"]))]
     channel: Option<String>,
     /// The reason for the code, in a word, such as login.
     #[serde(default)]
@@ -61,6 +62,7 @@ impl Operation for SendOtp {
     const TITLE: &'static str = "Send a one-time code";
     const DESCRIPTION: &'static str = "Sends a six-digit code that is valid for ten minutes and replaces earlier ones to this contact. Confirm it with \
         comms_verify_otp. [scope: agent]";
+    const BRIEF: &'static str = "Sends a six-digit code to a contact.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

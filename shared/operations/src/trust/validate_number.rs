@@ -42,6 +42,7 @@ impl Operation for ValidateNumber {
     const TITLE: &'static str = "Check a telephone number";
     const DESCRIPTION: &'static str = "Returns whether a telephone number is possible, its country and its kind by the numbering plan. It contacts no one and costs \
         nothing. [scope: agent]";
+    const BRIEF: &'static str = "Checks a telephone number.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -47,6 +47,7 @@ impl Operation for VerifyOtp {
     const TITLE: &'static str = "Confirm a one-time code";
     const DESCRIPTION: &'static str = "Confirms a code that the contact has read to you; five tries, once. Success trusts the contact for an hour \
         (comms_check_trust). [scope: agent]";
+    const BRIEF: &'static str = "Confirms a code that the contact told you.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

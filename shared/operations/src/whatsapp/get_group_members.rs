@@ -41,6 +41,7 @@ impl Operation for GetGroupMembers {
     const TITLE: &'static str = "List members of a group";
     const DESCRIPTION: &'static str =
         "Lists the members of a WhatsApp group that has written to you, if the carrier can. [scope: agent]";
+    const BRIEF: &'static str = "Lists the members of a WhatsApp group.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -17,11 +17,22 @@ use crate::{Context, Hints, Operation, Route, errors};
 
 pub struct WhatsappAction;
 
+/// The actions that some carrier has.
+const OF_CARRIERS: [&str; 6] = [
+    "typing",
+    "mark_read",
+    "react",
+    "send_buttons",
+    "send_location",
+    "send_contact",
+];
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// typing, mark_read, react, edit, delete, forward, send_poll, send_buttons, send_location, send_contact, post_status,
     /// set_chat_ttl or send_view_once.
+    #[schemars(extend("x-brief" = json!({ "enum": OF_CARRIERS })))]
     action: String,
     #[serde(default)]
     to: Option<String>,
@@ -35,9 +46,11 @@ pub struct Args {
     body: Option<String>,
     /// For send_poll.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     title: Option<String>,
     /// For send_poll.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     options: Vec<String>,
     /// For send_buttons: one to three.
     #[serde(default)]
@@ -53,10 +66,13 @@ pub struct Args {
     #[serde(default)]
     vcard: Option<String>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     media_url: Option<String>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     chat_id: Option<String>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     ttl_seconds: Option<u64>,
     #[serde(default)]
     sender_sid: Option<String>,
@@ -65,6 +81,7 @@ pub struct Args {
     idempotency_key: Option<String>,
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     task_id: Option<String>,
 }
 
@@ -97,6 +114,7 @@ impl Operation for WhatsappAction {
     const TITLE: &'static str = "Act on WhatsApp";
     const DESCRIPTION: &'static str = "Shows typing, marks as read, reacts, or sends buttons, a place or a contact on WhatsApp. What the carrier does not have is \
         refused with PROVIDER_UNSUPPORTED. [scope: agent]";
+    const BRIEF: &'static str = "Acts on WhatsApp: typing, reactions, buttons, places, contacts.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

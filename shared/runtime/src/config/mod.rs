@@ -70,6 +70,10 @@ pub struct Config {
     pub streams_per_organization: usize,
     /// MCP clients see all tools, also those that their token may not use.
     pub lists_all_tools: bool,
+    /// MCP clients see complete descriptions of tools instead of brief ones.
+    pub describes_tools_fully: bool,
+    /// MCP clients get the schemas of results, and results as structured content.
+    pub tool_output_schemas: bool,
     /// Per replica.
     pub waits_per_agent: usize,
     pub waits_per_organization: usize,
@@ -200,6 +204,8 @@ impl Config {
             streams_per_agent: source.number("streams_per_agent", 1, 1_000_000)?,
             streams_per_organization: source.number("streams_per_organization", 1, 1_000_000)?,
             lists_all_tools: source.one_of("tool_listing", &["granted", "all"])? == "all",
+            describes_tools_fully: source.one_of("tool_descriptions", &["brief", "full"])? == "full",
+            tool_output_schemas: source.flag("tool_output_schemas")?,
             waits_per_organization: source.number("waits_per_organization", 1, 1_000_000)?,
             waits_per_agent: source.number("waits_per_agent", 1, 1_000_000)?,
             blobs: storage::blobs(&source, deployment, &database_url, &data_dir)?,

@@ -1,0 +1,127 @@
+//! The schema of arguments in a brief list of tools. Every token of the list is in the context of each agent, so it has names,
+//! types, enums and required arguments, and few descriptions. OpenAPI has all of them.
+
+use serde_json::{Map, Value, json};
+
+/// The member of an argument's schema that says how a brief list shows the argument. A text is its description, members of an
+/// object replace those of the schema, and `false` leaves the argument out: it is accepted nevertheless.
+const BRIEF: &str = "x-brief";
+
+/// Returns the schema for a brief list of tools, from a portable one.
+pub fn brief(schema: &Map<String, Value>) -> Map<String, Value> {
+    let mut schema = schema.clone();
+    shorten(&mut schema);
+    if schema
+        .get("properties")
+        .is_some_and(|properties| properties == &json!({}))
+    {
+        schema.remove("properties");
+    }
+    schema
+}
+
+fn shorten(schema: &mut Map<String, Value>) {
+    let shown = schema.remove(BRIEF);
+    schema.remove("description");
+    // Whole numbers without a sign are a type of Rust. Real bounds begin elsewhere.
+    if schema.get("minimum").is_some_and(|minimum| minimum == 0) {
+        schema.remove("minimum");
+    }
+    if let Some(Value::Array(alternatives)) = schema.get("anyOf") {
+        // A text or a number: the text suffices.
+        let is_scalar = |kind: &Value| matches!(kind["type"].as_str(), Some("string" | "integer"));
+        if alternatives.iter().all(is_scalar) {
+            schema.remove("anyOf");
+            schema.insert("type".into(), json!("string"));
+        }
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(Value::Object(nested)) = schema.get_mut(key) {
+            shorten(nested);
+        }
+    }
+    if let Some(Value::Array(alternatives)) = schema.get_mut("anyOf") {
+        alternatives
+            .iter_mut()
+            .filter_map(Value::as_object_mut)
+            .for_each(shorten);
+    }
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.retain(|_, property| property[BRIEF] != false);
+        properties
+            .values_mut()
+            .filter_map(Value::as_object_mut)
+            .for_each(shorten);
+    }
+    match shown {
+        Some(Value::String(description)) => {
+            schema.insert("description".into(), description.into());
+        }
+        Some(Value::Object(members)) => schema.extend(members),
+        _ => {}
+    }
+}
+
+/// Removes what only a brief list needs.
+pub fn remove_brief(schema: &mut Map<String, Value>) {
+    schema.remove(BRIEF);
+    for nested in schema.values_mut() {
+        match nested {
+            Value::Object(nested) => remove_brief(nested),
+            Value::Array(items) => items.iter_mut().filter_map(Value::as_object_mut).for_each(remove_brief),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> Map<String, Value> {
+        let schema = json!({
+            "type": "object",
+            "required": ["to"],
+            "properties": {
+                "to": { "type": "string", "description": "Long.", "x-brief": "Short." },
+                "kind": { "type": "string", "description": "a, b or c.", "x-brief": { "enum": ["a", "b"] } },
+                "rare": { "type": "string", "x-brief": false },
+                "limit": { "type": "integer", "minimum": 0, "description": "At most 200." },
+                "cursor": { "anyOf": [{ "type": "string" }, { "type": "integer" }], "description": "Where." },
+                "description": { "type": "array", "items": { "type": "string", "description": "One." } },
+                "place": {
+                    "type": "object",
+                    "required": ["name"],
+                    "properties": { "name": { "type": "string", "description": "Its name." } },
+                },
+            },
+        });
+        schema.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn brief_schema_has_types_and_few_descriptions() {
+        let expected = json!({
+            "type": "object",
+            "required": ["to"],
+            "properties": {
+                "to": { "type": "string", "description": "Short." },
+                "kind": { "type": "string", "enum": ["a", "b"] },
+                "limit": { "type": "integer" },
+                "cursor": { "type": "string" },
+                "description": { "type": "array", "items": { "type": "string" } },
+                "place": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string" } } },
+            },
+        });
+        assert_eq!(Value::Object(brief(&schema())), expected);
+    }
+
+    #[test]
+    fn complete_schema_has_no_members_of_the_brief_one() {
+        let mut complete = schema();
+        remove_brief(&mut complete);
+        assert!(!Value::Object(complete.clone()).to_string().contains(BRIEF));
+        assert_eq!(complete["properties"]["to"]["description"], "Long.");
+        assert_eq!(complete["properties"]["rare"], json!({ "type": "string" }));
+    }
+}
