@@ -52,6 +52,27 @@ pub async fn spent_today(agent: &Agent) -> f64 {
 }
 
 profiles! {
+    async fn mail_to_several_people_takes_as_many_actions(cluster: &Cluster) {
+        set_limits(cluster, &cluster.account, false, json!({ "maxActionsPerMinute": 5 })).await;
+        let agent = cluster.rest().await;
+        let mail = |cc: Value| json!({
+            "channel": "email", "to": "ann@example.com", "subject": "Hi", "body": "Hi", "cc": cc,
+        });
+        let one = agent.send(mail(json!([]))).await.unwrap()["cost"].as_f64().unwrap();
+        let three = agent.send(mail(json!(["bo@example.com", "cy@example.com"]))).await.unwrap();
+        assert!((three["cost"].as_f64().unwrap() - 3.0 * one).abs() < 1e-9, "{three}");
+        // One action is left.
+        let refused = agent.send(mail(json!(["bo@example.com"]))).await.unwrap_err();
+        assert_eq!((error_code(&refused), &refused["limit"]["remaining"]), ("RATE_LIMITED", &json!(1)));
+        agent.send(mail(json!([]))).await.unwrap();
+        // A mail that never fits is not to be repeated.
+        let many: Vec<String> = (0..5).map(|index| format!("p{index}@example.com")).collect();
+        let refused = agent.send(mail(json!(many))).await.unwrap_err();
+        assert_eq!((error_code(&refused), &refused["retryable"]), ("INVALID_ARGUMENT", &json!(false)));
+    }
+}
+
+profiles! {
     async fn rate_limits_eleventh_message_of_a_minute(cluster: &Cluster) {
         for transport in [Transport::Sse, Transport::Rest] {
             let account = cluster

@@ -222,12 +222,14 @@ impl Challenges {
                 key: keys::codes_to_contact(&owner.org, &contact, window),
                 limit: *limit,
                 period: *period,
+                units: 1,
             })
             .collect();
         quotas.push(Quota {
             key: keys::codes_of_org(&owner.org),
             limit: ORG_LIMIT.0,
             period: ORG_LIMIT.1,
+            units: 1,
         });
         match self.kv.take(&quotas).await {
             Ok(RateLimitDecision::Granted) => Ok(()),

@@ -51,6 +51,7 @@ impl Accounts {
             key: keys::open_route_limit("resend", org),
             limit: RESENDS,
             period: HOUR,
+            units: 1,
         };
         self.take(&[quota], |_| "organization").await
     }
@@ -72,6 +73,7 @@ impl Accounts {
             key,
             limit: limit * factor,
             period,
+            units: 1,
         }
     }
 

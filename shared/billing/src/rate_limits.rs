@@ -37,7 +37,30 @@ impl Billing {
     /// Takes one action from every rate limit of the agent and its organization, or nothing from any. Fails with
     /// `RateLimited`, or with `ServiceUnavailable` if the limits cannot be checked.
     pub async fn take_actions(&self, profile: &Profile, limits: &EffectiveLimits) -> Result<TakenQuotas, Failure> {
-        self.take(quotas(profile, limits)).await
+        self.take(quotas(profile, limits, 1)).await
+    }
+
+    /// Takes several actions at once, such as one for each recipient of a mail. Fails with `InvalidArgument` if they are more than a
+    /// limit ever allows, because to wait is of no use then.
+    pub async fn take_several(
+        &self,
+        profile: &Profile,
+        limits: &EffectiveLimits,
+        actions: u32,
+    ) -> Result<TakenQuotas, Failure> {
+        let named = quotas(profile, limits, actions);
+        match named.iter().find(|named| named.quota.limit < actions) {
+            Some(NamedQuota { scope, window, quota }) if actions > 1 => Err(Failure::new(
+                Code::InvalidArgument,
+                format!(
+                    "{actions} recipients are {actions} actions; the limit is {} per {} for this {scope}",
+                    quota.limit,
+                    window.as_str()
+                ),
+            )
+            .hint("send to fewer recipients at once")),
+            _ => self.take(named).await,
+        }
     }
 
     async fn take(&self, named: Vec<NamedQuota>) -> Result<TakenQuotas, Failure> {
@@ -77,6 +100,7 @@ impl Billing {
                 key: keys::automatic_replies(&agent.org_id, &agent.id),
                 limit: AUTOMATIC_REPLIES,
                 period: Duration::from_secs(Window::Day.seconds()),
+                units: 1,
             },
         }])
         .await
@@ -92,6 +116,7 @@ impl Billing {
                 key: keys::transcriptions(&agent.org_id, &agent.id),
                 limit: TRANSCRIPTIONS,
                 period: Duration::from_secs(Window::Day.seconds()),
+                units: 1,
             },
         }])
         .await
@@ -107,6 +132,7 @@ impl Billing {
                 key: keys::stored_refusals(&agent.org_id, &agent.id),
                 limit: STORED_REFUSALS,
                 period: Duration::from_secs(Window::Day.seconds()),
+                units: 1,
             },
         }])
         .await
@@ -123,7 +149,7 @@ impl Billing {
 }
 
 /// The quotas that a send of this agent takes from. A limit that is not set has none.
-fn quotas(profile: &Profile, limits: &EffectiveLimits) -> Vec<NamedQuota> {
+fn quotas(profile: &Profile, limits: &EffectiveLimits, units: u32) -> Vec<NamedQuota> {
     let org_id = &profile.agent.org_id;
     let mut quotas = Vec::with_capacity(4);
     for window in Window::ALL {
@@ -134,7 +160,12 @@ fn quotas(profile: &Profile, limits: &EffectiveLimits) -> Vec<NamedQuota> {
                 quotas.push(NamedQuota {
                     scope,
                     window,
-                    quota: Quota { key, limit, period },
+                    quota: Quota {
+                        key,
+                        limit,
+                        period,
+                        units,
+                    },
                 });
             }
         };

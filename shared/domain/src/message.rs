@@ -29,6 +29,14 @@ pub struct Content {
     pub call: Option<crate::call::CallOptions>,
 }
 
+impl Content {
+    /// Returns how many people get the message: a mail has one to each address in `cc` and `bcc` besides its recipient.
+    pub fn recipients(&self) -> u32 {
+        let further = self.mail.as_ref().map_or(0, |mail| mail.cc.len() + mail.bcc.len());
+        u32::try_from(further).unwrap_or(u32::MAX).saturating_add(1)
+    }
+}
+
 /// The parts of an e-mail besides its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

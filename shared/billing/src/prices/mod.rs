@@ -43,7 +43,7 @@ impl PriceList<'_> {
     pub fn estimate(&self, channel: Channel, carrier: Option<&str>, to: &Address, content: &Content) -> Micros {
         let one = |kind| self.table.find(kind, carrier, to.as_str(), self.day);
         match channel {
-            Channel::Email => one(Kind::Email),
+            Channel::Email => times(one(Kind::Email), i64::from(content.recipients())),
             Channel::Line => one(Kind::Line),
             Channel::Voice => Micros(self.minute(to).0 + self.second_leg(content).0),
             Channel::Whatsapp if content.template.is_some() => one(Kind::WhatsappMarketing),

@@ -1,6 +1,9 @@
 //! Tests of estimates with the prices of this build.
 
-use butt_dial_domain::call::{CallOptions, Plan};
+use butt_dial_domain::{
+    call::{CallOptions, Plan},
+    message::MailOptions,
+};
 
 use super::*;
 
@@ -44,6 +47,23 @@ fn charges_two_legs_for_connecting_call() {
     let estimate = |purpose| today(&prices).estimate(Channel::Voice, None, &us, &call(purpose));
     assert_eq!(estimate(Purpose::Converse), Micros(84_000));
     assert_eq!(estimate(Purpose::Connect { to }), Micros(136_000));
+}
+
+#[test]
+fn charges_a_mail_for_each_recipient() {
+    let mail = |cc: usize, bcc: usize| Content {
+        mail: Some(Box::new(MailOptions {
+            cc: vec!["bo@example.com".into(); cc],
+            bcc: vec!["cy@example.com".into(); bcc],
+            ..MailOptions::default()
+        })),
+        ..text("Hi")
+    };
+    let (prices, ann) = (prices(), Address::Email("ann@example.com".into()));
+    let estimate = |content: &Content| today(&prices).estimate(Channel::Email, None, &ann, content).0;
+    let one = estimate(&text("Hi"));
+    assert!(one > 0);
+    assert_eq!(estimate(&mail(2, 1)), 4 * one);
 }
 
 #[test]

@@ -17,20 +17,22 @@ pub struct Quota {
     /// Units per period, and the burst. Zero denies every take.
     pub limit: u32,
     pub period: Duration,
+    /// The number of units that a take takes and `give_back` returns. At least 1.
+    pub units: u32,
 }
 
 /// The result of taking from rate limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RateLimitDecision {
-    /// One unit was taken from every quota.
+    /// The units were taken from every quota.
     Granted,
     /// No quota was changed.
     Denied {
         /// The index of the quota with the longest wait.
         quota: usize,
-        /// The wait until that quota has a whole unit.
+        /// The wait until that quota has the units.
         retry_after: Duration,
-        /// The whole units that it still has: zero, as long as takes cost one unit.
+        /// The whole units that it still has.
         remaining: u32,
     },
 }
@@ -47,10 +49,10 @@ pub struct Lease {
 /// key that holds another kind of value fails.
 #[async_trait]
 pub trait Kv: Send + Sync {
-    /// Takes one unit from each quota, or nothing from any, by the generic cell rate algorithm (GCRA).
+    /// Takes the units of each quota, or nothing from any, by the generic cell rate algorithm (GCRA).
     async fn take(&self, quotas: &[Quota]) -> Result<RateLimitDecision, KvError>;
 
-    /// Returns one unit to each quota, for work that was not done. Never exceeds a limit.
+    /// Returns the units of each quota, for work that was not done. Never exceeds a limit.
     async fn give_back(&self, quotas: &[Quota]) -> Result<(), KvError>;
 
     /// Increments a counter. The first increment sets the time to live. Returns the new count and the remaining time to

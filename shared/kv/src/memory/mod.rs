@@ -43,22 +43,22 @@ impl Kv for MemoryKv {
     async fn take(&self, quotas: &[Quota]) -> Result<RateLimitDecision, KvError> {
         let mut table = self.table();
         let mut arrivals = Vec::with_capacity(quotas.len());
-        let mut worst = (0, 0);
+        let mut worst = (0, 0, 0);
         for (index, quota) in quotas.iter().enumerate() {
-            let arrival = table.arrival(&quota.key)? + interval(quota);
-            let wait = arrival - interval(quota) * i64::from(quota.limit) - table.now;
-            if wait > worst.0 {
-                worst = (wait, index);
+            let before = table.arrival(&quota.key)?;
+            let arrival = before.saturating_add(taken(quota));
+            let full = table.now + interval(quota) * i64::from(quota.limit);
+            if arrival - full > worst.0 {
+                let remaining = ((full - before) / interval(quota)).max(0);
+                worst = (arrival - full, index, u32::try_from(remaining).unwrap_or(u32::MAX));
             }
             arrivals.push(arrival);
         }
-        if let (wait @ 1.., quota) = worst {
-            let retry_after = Duration::from_micros(wait.unsigned_abs());
-            // A quota that denies one unit has less than one.
+        if let (wait @ 1.., quota, remaining) = worst {
             return Ok(RateLimitDecision::Denied {
                 quota,
-                retry_after,
-                remaining: 0,
+                retry_after: Duration::from_micros(wait.unsigned_abs()),
+                remaining,
             });
         }
         for (quota, arrival) in quotas.iter().zip(arrivals) {
@@ -70,7 +70,7 @@ impl Kv for MemoryKv {
     async fn give_back(&self, quotas: &[Quota]) -> Result<(), KvError> {
         let mut table = self.table();
         for quota in quotas {
-            let arrival = table.arrival(&quota.key)? - interval(quota);
+            let arrival = table.arrival(&quota.key)? - taken(quota);
             // A time in the past means a full quota, so the limit is never exceeded.
             table.put(&quota.key, Value::Quota(arrival), arrival);
         }
@@ -252,6 +252,11 @@ fn interval(quota: &Quota) -> Micros {
     (micros(quota.period) / i64::from(quota.limit.max(1))).max(1)
 }
 
+/// Returns the time that the units of a take are worth.
+fn taken(quota: &Quota) -> Micros {
+    interval(quota).saturating_mul(i64::from(quota.units.max(1)))
+}
+
 fn micros(duration: Duration) -> Micros {
     // Half of the range, so that it can be added to a time without overflow.
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
@@ -291,6 +296,7 @@ mod tests {
             key: "q".into(),
             limit: 7,
             period: Duration::from_secs(60),
+            units: 1,
         }];
         for _ in 0..7 {
             assert_eq!(kv.take(&quotas).await.unwrap(), RateLimitDecision::Granted);

@@ -98,14 +98,14 @@ impl Kv for RedisKv {
         if quotas.is_empty() {
             return Ok(RateLimitDecision::Granted);
         }
-        let (wait, index): (u64, usize) = self.pool.script(&quota_call(&self.scripts.take, quotas)).await?;
+        let (wait, index, remaining): (u64, usize, u32) =
+            self.pool.script(&quota_call(&self.scripts.take, quotas)).await?;
         Ok(match index.checked_sub(1) {
             None => RateLimitDecision::Granted,
-            // A quota that denies one unit has less than one.
             Some(quota) => RateLimitDecision::Denied {
                 quota,
                 retry_after: Duration::from_micros(wait),
-                remaining: 0,
+                remaining,
             },
         })
     }
@@ -252,7 +252,10 @@ fn quota_call<'a>(script: &'a Script, quotas: &[Quota]) -> ScriptInvocation<'a> 
     let mut call = script.prepare_invoke();
     for quota in quotas {
         let period = u64::try_from(quota.period.as_micros()).unwrap_or(u64::MAX);
-        call.key(&quota.key).arg(quota.limit).arg(period);
+        call.key(&quota.key)
+            .arg(quota.limit)
+            .arg(period)
+            .arg(quota.units.max(1));
     }
     call
 }

@@ -151,7 +151,10 @@ async fn is_still_allowed(outbound: &Outbound, compliant: &CompliantMessage) -> 
 /// Takes what the message needs from its rate limits.
 async fn take(outbound: &Outbound, message: &ValidMessage, limits: &EffectiveLimits) -> Result<TakenQuotas, Failure> {
     match message.allowance {
-        Allowance::Agent => outbound.billing.take_actions(&message.profile, limits).await,
+        Allowance::Agent => {
+            let actions = message.content.recipients();
+            outbound.billing.take_several(&message.profile, limits, actions).await
+        }
         Allowance::Taken => Ok(TakenQuotas::default()),
         Allowance::Automatic => outbound.billing.take_automatic_reply(&message.profile).await,
     }

@@ -103,7 +103,8 @@ async fn admit(outbound: &Outbound, compliant: &CompliantMessage) -> Result<Take
     }
     let billing = &outbound.billing;
     let limits = reserve::limits_of(outbound, message);
-    let taken = billing.take_actions(&message.profile, &limits).await?;
+    let actions = message.content.recipients();
+    let taken = billing.take_several(&message.profile, &limits, actions).await?;
     if let Err(refusal) = comply::check_content(outbound, compliant).await {
         billing.give_back(&taken).await;
         return Err(refusal);

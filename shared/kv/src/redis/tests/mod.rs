@@ -102,6 +102,7 @@ async fn replicas_share_one_quota() {
                 key: "q".into(),
                 limit: 50,
                 period: Duration::from_secs(86_400),
+                units: 1,
             }];
             let mut granted = 0;
             for _ in 0..200 {

@@ -12,6 +12,7 @@ fn quota(key: &str, limit: u32, period: Duration) -> Quota {
         key: format!("{{tenant}}:{key}"),
         limit,
         period,
+        units: 1,
     }
 }
 
@@ -99,6 +100,28 @@ pub async fn returned_units_can_be_taken_again(kv: Arc<dyn Kv>) {
     assert!(granted(&*kv, &both).await);
     denied(&*kv, &both).await;
     assert_eq!(drain(&*kv, &both[1..]).await, 3);
+}
+
+pub async fn takes_and_returns_several_units(kv: Arc<dyn Kv>) {
+    let several = [Quota {
+        units: 3,
+        ..quota("a", 5, LONG)
+    }];
+    assert!(granted(&*kv, &several).await);
+    let RateLimitDecision::Denied {
+        remaining, retry_after, ..
+    } = kv.take(&several).await.unwrap()
+    else {
+        panic!("granted more than the limit");
+    };
+    assert_eq!(remaining, 2);
+    assert!(
+        retry_after > Duration::from_secs(10) && retry_after <= LONG / 5,
+        "{retry_after:?}"
+    );
+    kv.give_back(&several).await.unwrap();
+    assert!(granted(&*kv, &several).await);
+    assert_eq!(drain(&*kv, &[quota("a", 5, LONG)]).await, 2);
 }
 
 pub async fn give_back_never_exceeds_limit(kv: Arc<dyn Kv>) {

@@ -28,6 +28,7 @@ macro_rules! kv_conformance {
             takes_all_quotas_or_none
             names_quota_with_longest_wait
             returned_units_can_be_taken_again
+            takes_and_returns_several_units
             give_back_never_exceeds_limit
             concurrent_takes_never_exceed_limit
             denied_takes_consume_nothing

@@ -171,6 +171,7 @@ pub async fn deletes_keys_of_every_kind(kv: Arc<dyn Kv>) {
         key: "quota".into(),
         limit: 1,
         period: LONG,
+        units: 1,
     }];
     assert_eq!(kv.take(&quotas).await.unwrap(), RateLimitDecision::Granted);
     kv.acquire("lease", "me", LONG).await.unwrap();
