@@ -48,16 +48,19 @@ pub struct Args {
     /// Public http(s) URLs, at most ten.
     #[serde(default)]
     #[schemars(extend("x-brief" = "Public URLs."))]
+    #[schemars(extend("examples" = [["https://example.com/menu.pdf"]]))]
     media: Vec<String>,
-    /// A template that the carrier has approved. Required on WhatsApp when the person has not written within 24 hours.
+    /// A template that the carrier has approved, for Meta with its languages in the order to try: booking:pt_BR,pt,en. Required on WhatsApp when the person has not written within 24 hours.
     #[serde(default)]
     #[schemars(extend("x-brief" = "On WhatsApp required 24 hours after the last message."))]
+    #[schemars(extend("examples" = ["booking:pt_BR,pt,en"]))]
     template_id: Option<String>,
     /// Values of the template's variables, by name.
     #[serde(default)]
     template_variables: BTreeMap<String, String>,
     /// A repeated request with the same key sends nothing and returns the first result. Use a new key for every new message.
     #[serde(default)]
+    #[schemars(extend("examples" = ["order-7-ready"]))]
     idempotency_key: Option<String>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]

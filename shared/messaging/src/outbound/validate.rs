@@ -36,6 +36,8 @@ const MAX_SUBJECT: usize = 900;
 const MAX_MEDIA: usize = 10;
 const MAX_URL: usize = 2_000;
 const MAX_NAME: usize = 128;
+/// Languages of a template, each of which may cost a request.
+const MAX_LANGUAGES: usize = 5;
 /// WhatsApp Cloud API, reply buttons.
 const MAX_BUTTONS: usize = 3;
 const MAX_LABEL: usize = 20;
@@ -325,7 +327,8 @@ fn is_public(ip: IpAddr) -> bool {
 fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {
     if !is_template_id(id) {
         return Err(invalid(
-            "templateId is 1 to 512 letters, digits, - or _, for Meta with the language after a colon: booking:pt_BR",
+            "templateId is 1 to 512 letters, digits, - or _, for Meta with the language after a colon, and further ones to try \
+             after commas: booking:pt_BR,pt,en",
         ));
     }
     let mut variables = std::collections::BTreeMap::new();
@@ -342,9 +345,12 @@ fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {
     })
 }
 
-/// Checks the id or the name of a template. Meta's have a language after a colon: `booking:pt_BR`.
+/// Checks the id or the name of a template. Meta's have languages after a colon, in the order in which they are tried:
+/// `booking:pt_BR,pt`.
 fn is_template_id(id: &str) -> bool {
-    let (name, language) = id.split_once(':').map_or((id, None), |(name, code)| (name, Some(code)));
+    let (name, languages) = id
+        .split_once(':')
+        .map_or((id, None), |(name, codes)| (name, Some(codes)));
     let is_word = |text: &str| {
         !text.is_empty()
             && text
@@ -352,7 +358,10 @@ fn is_template_id(id: &str) -> bool {
                 .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     };
     // Meta, Message templates: a name has at most 512 characters.
-    id.len() <= 512 && is_word(name) && language.is_none_or(|code| code.len() <= 15 && is_word(code))
+    let is_language = |code: &str| code.len() <= 15 && is_word(code);
+    id.len() <= 512
+        && is_word(name)
+        && languages.is_none_or(|codes| codes.split(',').all(is_language) && codes.split(',').count() <= MAX_LANGUAGES)
 }
 
 /// Hashes what makes two requests with one key the same request.

@@ -1,4 +1,5 @@
-//! The adapter: one request per send, each response classified. It never retries and keeps no state.
+//! The adapter: one request per send, each response classified. It never retries and keeps no state. A template that Meta does
+//! not have in a language is requested in the next one.
 
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use butt_dial_domain::{
     },
     rich::{ChatAction, ChatRequest, GroupMember},
 };
+use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 use super::{
@@ -69,24 +72,42 @@ impl Client {
     }
 }
 
-#[async_trait]
-impl Messaging for Client {
-    async fn send(&self, dispatch: &Dispatch) -> Outcome {
-        let message = match wire::message(dispatch) {
-            Ok(message) => message,
-            Err(class) => return http::refused(class),
-        };
+impl Client {
+    /// Makes one request to send a message, until `end`.
+    async fn create(&self, message: &Value, end: Instant) -> Outcome {
         let request = self
             .http
             .post(format!("{}/messages", self.number))
             .bearer_auth(self.token.expose())
-            .timeout(self.deadline)
-            .json(&message);
+            .timeout(end.saturating_duration_since(Instant::now()))
+            .json(message);
         match http::exchange(request).await {
             Ok(response) if response.status.is_success() => accepted(&response),
             Ok(response) => errors::outcome(&response),
             Err(outcome) => outcome,
         }
+    }
+}
+
+#[async_trait]
+impl Messaging for Client {
+    async fn send(&self, dispatch: &Dispatch) -> Outcome {
+        let mut message = match wire::message(dispatch) {
+            Ok(message) => message,
+            Err(class) => return http::refused(class),
+        };
+        let end = Instant::now() + self.deadline;
+        let mut outcome = self.create(&message, end).await;
+        let languages = dispatch.content.template.as_ref().map(wire::languages);
+        for language in languages.iter().flatten().skip(1) {
+            // Only after a refusal that proves that nothing was sent, so it is no repetition.
+            if !errors::lacks_translation(&outcome) {
+                break;
+            }
+            wire::set_language(&mut message, language);
+            outcome = self.create(&message, end).await;
+        }
+        outcome
     }
 
     fn deadline(&self) -> Duration {

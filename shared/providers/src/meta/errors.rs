@@ -39,6 +39,14 @@ pub fn class_of_answer(response: &Response) -> Option<RefusalClass> {
     class_of(code_of(response)?)
 }
 
+/// The template does not exist in this language.
+const NO_TRANSLATION: &str = "132001";
+
+/// Returns whether a template was refused because it does not exist in its language.
+pub fn lacks_translation(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Refused(refusal) if refusal.carrier_code.as_deref() == Some(NO_TRANSLATION))
+}
+
 fn code_of(response: &Response) -> Option<u32> {
     let body: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
     body.map(|body| body.error.code)

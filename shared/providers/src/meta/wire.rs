@@ -34,17 +34,28 @@ pub fn message(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
     Ok(message)
 }
 
-/// Renders a template. Its id is `name:language`; its variables are `1`, `2` and so on.
+/// Returns the languages of a template that are tried in order, as Meta writes them.
+pub fn languages(template: &Template) -> Vec<String> {
+    let (_, codes) = template.id.split_once(':').unwrap_or((&template.id, LANGUAGE));
+    // Meta writes `pt_BR` where others write `pt-BR`.
+    codes.split(',').map(|code| code.replace('-', "_")).collect()
+}
+
+/// Sets another language of a template.
+pub fn set_language(message: &mut Value, language: &str) {
+    message["template"]["language"]["code"] = json!(language);
+}
+
+/// Renders a template in its first language. Its id is `name:language,language`; its variables are `1`, `2` and so on.
 fn template(template: &Template) -> Value {
-    let (name, language) = template.id.rsplit_once(':').unwrap_or((&template.id, LANGUAGE));
+    let (name, _) = template.id.split_once(':').unwrap_or((&template.id, LANGUAGE));
     let mut variables: Vec<_> = template.variables.iter().collect();
     variables.sort_by_key(|(name, _)| name.parse().unwrap_or(u32::MAX));
     let parameters: Vec<_> = variables
         .iter()
         .map(|(_, value)| json!({ "type": "text", "text": value }))
         .collect();
-    // Meta writes `pt_BR` where others write `pt-BR`.
-    let mut written = json!({ "name": name, "language": { "code": language.replace('-', "_") } });
+    let mut written = json!({ "name": name, "language": { "code": languages(template).first() } });
     if !parameters.is_empty() {
         let mut components = vec![json!({ "type": "body", "parameters": parameters })];
         // The button that copies the code (WhatsApp, Authentication templates).
@@ -184,6 +195,7 @@ mod tests {
             ("booking:pt_BR", "pt_BR"),
             ("booking:pt-BR", "pt_BR"),
             ("booking", LANGUAGE),
+            ("booking:de-AT,de,en", "de_AT"),
         ] {
             let written = template(&Template {
                 id: id.to_owned(),

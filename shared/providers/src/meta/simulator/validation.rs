@@ -98,12 +98,17 @@ impl ValidMessage {
     }
 }
 
-/// Renders a template by name and parameters, because the simulator has no templates.
+/// Renders a template by name and parameters, because the simulator has no templates. They exist in all real languages.
 #[expect(clippy::result_large_err, reason = "created once per request, as its response")]
 fn shown_template(part: &Value) -> Result<String, Response> {
     let (Some(name), Some(language)) = (part["name"].as_str(), part["language"]["code"].as_str()) else {
         return Err(missing("template.name and template.language.code"));
     };
+    // Codes for private use (ISO 639-2) have no translation.
+    if ("qaa"..="qtz").contains(&language) {
+        let message = "Template name does not exist in the translation";
+        return Err(error_response(StatusCode::NOT_FOUND, 132_001, message));
+    }
     let parameters = part["components"][0]["parameters"].as_array();
     let values = parameters
         .into_iter()

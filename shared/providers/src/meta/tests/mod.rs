@@ -14,6 +14,7 @@ use butt_dial_testkit::conformance::messaging::TestVendor;
 use super::{Client, PHONE_NUMBER_ID, VENDOR, errors, simulator};
 use crate::{
     Credentials, http,
+    simulator::InjectedFault,
     tests::{
         conforms,
         harness::{CarrierHarness, refused},
@@ -59,6 +60,45 @@ async fn sends_texts_files_and_templates() {
     let bodies: Vec<_> = messages.iter().map(|message| message.body.as_str()).collect();
     assert_eq!(bodies, ["8 o'clock? é 👍", "the menu", "[booking:de] Ann"]);
     assert_eq!(messages[1].media, ["https://x.test/menu.pdf"]);
+}
+
+#[tokio::test]
+async fn tries_the_languages_of_a_template_in_order() {
+    let harness = open(Channel::Whatsapp).await;
+    let template = |id: &str| {
+        harness.dispatch(Content {
+            template: Some(Template {
+                id: id.to_owned(),
+                variables: [("1".to_owned(), "Ann".to_owned())].into(),
+            }),
+            ..Content::default()
+        })
+    };
+    let before = harness.requests();
+    assert!(matches!(
+        harness.send(&template("booking:qaa,qab,de,en")).await,
+        Outcome::Accepted(_)
+    ));
+    assert_eq!(harness.requests() - before, 3);
+    let messages = harness.state().messages_to("+14155550123");
+    let bodies: Vec<_> = messages.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!(bodies, ["[booking:de] Ann"]);
+    let outcome = harness.send(&template("booking:qaa,qab")).await;
+    assert_eq!(outcome, refused(RefusalClass::Content, "132001"));
+    // Another refusal, or an outcome that is not known, ends the attempts.
+    for (status, code) in [(400, "132000"), (500, "2")] {
+        let refusal = InjectedFault::Refuse {
+            status,
+            code: code.to_owned(),
+        };
+        harness.state().inject_fault(VENDOR.manifest.id, refusal, 1);
+        let before = harness.requests();
+        assert!(!matches!(
+            harness.send(&template("booking:de,en")).await,
+            Outcome::Accepted(_)
+        ));
+        assert_eq!(harness.requests() - before, 1, "{code}");
+    }
 }
 
 /// The simulator refuses the first two; the adapter refuses the others before a request.
