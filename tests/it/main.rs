@@ -52,6 +52,7 @@ mod killed_orders;
 mod lenient_clients;
 mod lifecycle;
 mod limits;
+mod long_texts;
 mod mail;
 mod mcp_transports;
 mod media;

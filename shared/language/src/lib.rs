@@ -7,6 +7,7 @@ mod codes;
 pub mod instruction;
 mod keywords;
 mod languages;
+mod long_text;
 mod phrases;
 mod recording;
 mod revocation;
@@ -15,6 +16,7 @@ mod words;
 
 pub use codes::{one_time_code, spoken_one_time_code};
 pub use keywords::{Keyword, keyword, mail_keyword};
+pub use long_text::divide;
 pub use recording::{has_card_number, mentions_card_data, objects_to_recording};
 pub use revocation::{Certainty, Revocation, mail_revocation, revocation};
 pub use speech::{SpeechOptions, SpeechStream, SpokenForms, speakable, split::split_for_speech};

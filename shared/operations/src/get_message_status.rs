@@ -54,11 +54,24 @@ pub struct Output {
     cost: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_id: Option<String>,
+    /// All messages of a text that was sent in parts, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<Part>,
     attempts: i64,
     created_at: String,
     updated_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     remediation: Option<&'static str>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    message_id: String,
+    status: &'static str,
+    /// The code of the failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
 }
 
 impl Operation for GetMessageStatus {
@@ -86,7 +99,15 @@ impl Operation for GetMessageStatus {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (outbound, agent) = (&context.product.outbound, &context.caller.agent()?.agent.id);
         if let Some(message) = outbound.find_message(agent, &args.external_id).await? {
-            return Ok(view_sent(message));
+            let further = outbound.find_further_parts(agent, &message).await?;
+            let parts = match further.is_empty() {
+                true => Vec::new(),
+                false => std::iter::once(&message).chain(&further).map(part).collect(),
+            };
+            return Ok(Output {
+                parts,
+                ..view_sent(message)
+            });
         }
         match outbound.find_scheduled(agent, &args.external_id).await? {
             Some(scheduled) => view_scheduled(scheduled),
@@ -95,14 +116,24 @@ impl Operation for GetMessageStatus {
     }
 }
 
+/// Returns the status that the carrier reports. It overrides the status of the send.
+fn reported(message: &Message) -> Option<&'static str> {
+    let stage = message.stage.as_deref().and_then(DeliveryStatus::parse);
+    stage.and_then(status_label)
+}
+
+fn part(message: &Message) -> Part {
+    Part {
+        message_id: message.id.as_str().to_owned(),
+        status: reported(message).unwrap_or_else(|| message.status.for_agent()),
+        code: message.failure.clone(),
+    }
+}
+
 fn view_sent(message: Message) -> Output {
-    // Once the carrier reports a status, it overrides the status of the send.
-    let reported = message
-        .stage
-        .as_deref()
-        .and_then(DeliveryStatus::parse)
-        .and_then(status_label);
+    let reported = reported(&message);
     Output {
+        parts: Vec::new(),
         status: reported.unwrap_or_else(|| message.status.for_agent()),
         remediation: (message.status == Status::Unconfirmed && reported.is_none()).then_some(UNCONFIRMED_HINT),
         message_id: message.id.into_string(),
@@ -147,6 +178,7 @@ fn view_scheduled(scheduled: ScheduledSend) -> Result<Output, Failure> {
         segments: None,
         cost: None,
         task_id: None,
+        parts: Vec::new(),
         attempts: scheduled.tries,
         created_at: time(scheduled.created_at),
         updated_at: time(scheduled.created_at),

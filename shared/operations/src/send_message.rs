@@ -113,6 +113,22 @@ enum MessageChannel {
     Line,
 }
 
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum IfTooLong {
+    Refuse,
+    Split,
+}
+
+/// One message of a text that was sent in parts.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Part {
+    message_id: String,
+    status: &'static str,
+}
+
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
@@ -151,6 +167,9 @@ pub struct Output {
     /// The requested channel, when a fallback was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     instead_of: Option<Channel>,
+    /// All messages of a text that was sent in parts, in order. messageId is the first one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<Part>,
     /// The result of an earlier request with the same key. The message was not sent again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
@@ -227,6 +246,7 @@ impl Operation for SendMessage {
             id: None,
             scheduled_at: args.scheduled_at,
             retry_later: args.retry,
+            splits: splits(args.if_too_long.as_deref())?,
             fallbacks,
             keeps_key: false,
             allowance: Allowance::Agent,
@@ -263,6 +283,15 @@ fn channel(text: Option<&str>) -> Result<Channel, Failure> {
     text.map_or(Ok(Channel::Whatsapp), parse_channel)
 }
 
+fn splits(text: Option<&str>) -> Result<bool, Failure> {
+    match text.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("refuse") => Ok(false),
+        Some("split") => Ok(true),
+        Some(_) => Err(Failure::new(Code::InvalidArgument, "ifTooLong must be refuse or split")
+            .detail("fields", vec!["ifTooLong"])),
+    }
+}
+
 fn parse_channel(text: &str) -> Result<Channel, Failure> {
     let channel = Channel::parse(text).filter(|channel| Channel::MESSAGES.contains(channel));
     channel.ok_or_else(|| {
@@ -296,6 +325,14 @@ impl From<SendReceipt> for Output {
             entity_id: receipt.thread.entity_id,
             reply_msg_id: receipt.thread.reply_msg_id,
             task_id: receipt.thread.task_id,
+            parts: receipt
+                .parts
+                .into_iter()
+                .map(|part| Part {
+                    message_id: part.message.into_string(),
+                    status: part.status.for_agent(),
+                })
+                .collect(),
             replayed: receipt.replayed,
             scheduled_at: receipt.scheduled_at.map(time),
             instead_of: receipt.instead_of,

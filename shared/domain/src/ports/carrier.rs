@@ -165,6 +165,34 @@ pub enum Deletion {
     Failed,
 }
 
+/// How long the text of one message may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextLimit {
+    Characters(usize),
+    /// Units of UTF-16: characters such as emoji have two or more.
+    Utf16Units(usize),
+}
+
+impl TextLimit {
+    pub fn max(self) -> usize {
+        match self {
+            Self::Characters(max) | Self::Utf16Units(max) => max,
+        }
+    }
+
+    /// Returns the length of a text, in the unit of the limit.
+    pub fn length_of(self, text: &str) -> usize {
+        match self {
+            Self::Characters(_) => text.chars().count(),
+            Self::Utf16Units(_) => text.encode_utf16().count(),
+        }
+    }
+
+    pub fn allows(self, text: &str) -> bool {
+        self.length_of(text) <= self.max()
+    }
+}
+
 /// The sending API of a carrier, for at least one channel.
 #[async_trait]
 pub trait Messaging: Send + Sync {
@@ -175,6 +203,9 @@ pub trait Messaging: Send + Sync {
     fn deadline(&self) -> std::time::Duration;
 
     fn reconciliation(&self) -> Reconciliation;
+
+    /// Returns how long the text of such a message may be.
+    fn text_limit(&self, content: &Content) -> TextLimit;
 
     /// Lists the messages sent between these addresses since `since`. Only carriers with `Reconciliation::Listing`
     /// support it; others return an error.

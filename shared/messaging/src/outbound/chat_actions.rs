@@ -17,8 +17,8 @@ use super::{
     Outbound,
     choose_sender::find_own_sender,
     fields::parse_recipient,
+    find_carrier::find_carrier,
     refusals::{error_code, explain},
-    reserve::find_carrier,
 };
 use crate::Carrier;
 

@@ -2,10 +2,10 @@
 
 use butt_dial_domain::{Channel, Code, Failure};
 
-use super::{Outbound, comply::CompliantMessage, validate::MAX_TEXT};
+use super::{Outbound, comply::CompliantMessage, validate::max_text};
 use crate::mail::footer;
 
-/// Adds the disclosure if the decision demands it. Fails with `InvalidContent` if the text is too long with it.
+/// Adds the disclosure if the decision demands it. Fails with `InvalidContent` if no carrier of the channel takes the text with it.
 pub(super) fn disclose(outbound: &Outbound, compliant: &mut CompliantMessage) -> Result<(), Failure> {
     if !compliant.ruling.decision.inserts_disclosure() {
         return Ok(());
@@ -16,10 +16,11 @@ pub(super) fn disclose(outbound: &Outbound, compliant: &mut CompliantMessage) ->
     let content = &mut compliant.message.content;
     footer::append_paragraph(content, text);
     let length = content.body.as_deref().unwrap_or_default().chars().count();
-    if channel != Channel::Email && length > MAX_TEXT {
+    let max = max_text(channel);
+    if channel != Channel::Email && length > max {
         return Err(Failure::new(
             Code::InvalidContent,
-            format!("the text is longer than {MAX_TEXT} characters with the disclosure of the first message: {text:?}"),
+            format!("the text is longer than {max} characters with the disclosure of the first message: {text:?}"),
         )
         .on(channel)
         .hint("shorten it; later messages to this contact have no disclosure"));

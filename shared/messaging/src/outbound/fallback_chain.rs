@@ -11,6 +11,7 @@ use super::{
     authorize::find_sending_id,
     fall_back, granted,
     idempotency::{POLL_INTERVAL, REPLAY_TIMEOUT},
+    parts,
     receipt::describe,
     refusals::FREED_BY,
 };
@@ -127,8 +128,8 @@ async fn try_channels(
         let next = fall_back::next_channel(&request);
         let channel = request.channel;
         tried.extend(request.idempotency_key.clone());
-        match (outbound.send_with_retry(request).await, next) {
-            (Err(failure), Some(next)) if fall_back::may_help(&failure) => {
+        match (parts::send(outbound, request).await, next) {
+            (Err(failure), Some(next)) if fall_back::may_help(&failure) && !parts::has_begun(&failure) => {
                 tracing::info!(%failure, from = %channel, to = %next.channel, "channel fallback");
                 request = next;
             }

@@ -32,7 +32,7 @@ pub(super) fn text(field: &'static str, value: &str, max: usize) -> Result<Strin
         return Err(
             invalid(format!("{field} has {length} characters; this channel takes {max}"))
                 .detail("maxLength", max)
-                .hint("shorten the text, or send it in parts"),
+                .hint("shorten the text, or set ifTooLong to split"),
         );
     }
     Ok(cleaned)

@@ -8,11 +8,12 @@ use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
     inbound::InboundMessage,
+    message::Content,
     ports::{
         bus::{Bus, Headers},
         carrier::{
             AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome,
-            Reconciliation, Refusal, RefusalClass,
+            Reconciliation, Refusal, RefusalClass, TextLimit,
         },
     },
 };
@@ -117,6 +118,11 @@ impl Messaging for InternalCarrier {
     }
 
     /// The envelope's id is derived from the message's: a repeat is the same event.
+    /// No carrier is involved. It is the limit of messages to colleagues.
+    fn text_limit(&self, _: &Content) -> TextLimit {
+        TextLimit::Characters(1_600)
+    }
+
     fn reconciliation(&self) -> Reconciliation {
         Reconciliation::RepeatWithKey { window_seconds: WINDOW }
     }

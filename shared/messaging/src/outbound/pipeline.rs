@@ -11,16 +11,16 @@ use super::{
     choose_sender::Binding,
     comply, disclose, dispatch, fallback_chain,
     idempotency::{self, Deduplicated},
-    mail_headers, record,
+    length, mail_headers, record,
     reserve::{self, Reservation},
     schedule, send_time, validate,
 };
 
 impl Outbound {
-    /// Sends a message exactly once, with its fallback channels. It ends as accepted, as refused (the error says why), or as
+    /// Sends a message exactly once, with its fallback channels, in parts if it is long and the caller wishes so. It ends as accepted, as refused (the error says why), or as
     /// pending: then the reconciler finds the outcome, which follows as an event.
     pub async fn send(self: &Arc<Self>, request: SendRequest) -> Result<SendReceipt, Failure> {
-        if request.fallbacks.is_empty() {
+        if request.fallbacks.is_empty() && !request.splits {
             return self.send_with_retry(request).await;
         }
         // A task of the process: the chain of channels continues when its caller goes away.
@@ -74,6 +74,7 @@ impl Outbound {
 
         let validate = async { validate::validate(&self.vault, self.clock.now(), authorized) };
         let valid = self.timed("validate", Box::pin(validate)).await?;
+        length::check_early(self, &valid).await?;
 
         let deduplicate = idempotency::deduplicate(self, valid);
         let new = match self.timed("deduplicate", Box::pin(deduplicate)).await? {

@@ -11,7 +11,7 @@ use super::{
     choose_sender::{self, Binding},
     comply,
     comply::CompliantMessage,
-    disclose, reserve, validate,
+    disclose, length, reserve, validate,
 };
 
 /// The result that a send would have.
@@ -51,6 +51,7 @@ impl Outbound {
     pub async fn preflight(&self, request: SendRequest) -> Result<Preflight, Failure> {
         let authorized: Authorized = authorize::authorize(self, request, Binding::Keep).await?;
         let message = validate::validate(&self.vault, self.clock.now(), authorized)?;
+        length::check_early(self, &message).await?;
         let agent = &message.profile.agent;
         let channel = (&message.sender.id, message.channel);
         let key = &message.idempotency_key;

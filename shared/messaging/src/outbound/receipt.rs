@@ -31,8 +31,26 @@ pub struct SendReceipt {
     pub instead_of: Option<Channel>,
     /// The time at which a scheduled message is sent.
     pub scheduled_at: Option<Timestamp>,
+    /// All messages of a text that was sent in parts, in order. Empty: it is one message.
+    pub parts: Vec<PartReceipt>,
     /// This is the result of an earlier request with the same idempotency key.
     pub replayed: bool,
+}
+
+/// One message of a text that was sent in parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartReceipt {
+    pub message: MessageId,
+    pub status: Status,
+}
+
+impl PartReceipt {
+    pub(super) fn of(receipt: &SendReceipt) -> Self {
+        Self {
+            message: receipt.message.clone(),
+            status: receipt.status,
+        }
+    }
 }
 
 /// Returns the receipt of a stored message, or the error that it failed with.
@@ -58,6 +76,7 @@ pub fn describe(message: Message) -> Result<SendReceipt, Failure> {
         sender_advice: None,
         instead_of: None,
         scheduled_at: None,
+        parts: Vec::new(),
         replayed: false,
     })
 }

@@ -252,6 +252,7 @@ fn pending_receipt(message: ReservedMessage) -> SendReceipt {
         sender_advice: message.sender_advice,
         instead_of: None,
         scheduled_at: None,
+        parts: Vec::new(),
         replayed: false,
     }
 }

@@ -50,6 +50,8 @@ pub struct SendRequest {
     pub scheduled_at: Option<Timestamp>,
     /// Retries later if the failure is retryable, instead of returning it to the caller.
     pub retry_later: bool,
+    /// A text that is too long for one message is sent as several, instead of refused.
+    pub splits: bool,
     /// Channels to try, in order, if the one before cannot reach the recipient.
     pub fallbacks: Vec<Channel>,
     /// A failure keeps the idempotency key, because the request continues on another channel.
@@ -99,6 +101,7 @@ impl SendRequest {
             id: None,
             scheduled_at: None,
             retry_later: false,
+            splits: false,
             fallbacks: Vec::new(),
             keeps_key: false,
             allowance: Allowance::Agent,

@@ -13,16 +13,16 @@ use butt_dial_domain::{
     message::{Content, ThreadRef},
     ports::carrier::Dispatch,
 };
-use butt_dial_store::{
-    Acceptance, AcceptedSend, AccountRef, AttemptOutcome, ConsentStatus, SendResult, SettledSend, StoreError,
-};
+use butt_dial_store::{Acceptance, AcceptedSend, AttemptOutcome, ConsentStatus, SendResult, SettledSend, StoreError};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Allowance, Outbound, choose_sender,
     comply::{self, CompliantMessage},
+    find_carrier::find_carrier,
     idempotency::PriorRequest,
+    length,
     validate::ValidMessage,
 };
 use crate::Carrier;
@@ -73,6 +73,7 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
         true => outbound.internal_carrier.clone(),
         false => find_carrier(outbound, message.channel, message.sender.account.as_ref()).await?,
     };
+    length::check(&carrier, message)?;
     let limits = match message.allowance {
         Allowance::Automatic => EffectiveLimits::unlimited(),
         Allowance::Agent | Allowance::Taken => limits_of(outbound, message),
@@ -174,27 +175,6 @@ pub(super) fn estimate(outbound: &Outbound, compliant: &CompliantMessage, carrie
 fn sender_name(message: &ValidMessage) -> Option<String> {
     let own = message.sender_name.clone();
     own.or_else(|| Some(message.profile.agent.display_name.clone()))
-}
-
-/// Returns the carrier of a channel in the account of a sender; `None` stands for the installation's own account.
-pub(super) async fn find_carrier(
-    outbound: &Outbound,
-    channel: Channel,
-    account: Option<&AccountRef>,
-) -> Result<Carrier, Failure> {
-    let known = account.map(|account| (&account.id, Some(account.version)));
-    let found = outbound.carriers.find_in(channel, known).await?;
-    found.ok_or_else(|| match account {
-        None => Failure::new(Code::NotSupported, format!("no carrier is configured for {channel}"))
-            .on(channel)
-            .hint("an operator has to set the carrier's credentials; `butt-dial doctor` shows which"),
-        Some(_) => Failure::new(
-            Code::ProviderMisconfigured,
-            "the provider account of this sender is suspended or closed",
-        )
-        .on(channel)
-        .hint("an administrator has to register the account again, or choose another sender"),
-    })
 }
 
 /// Returns whether the text of a message may be kept. One-time codes exist in their message only.

@@ -89,6 +89,7 @@ pub(super) async fn schedule(
             Some(approval) => approval.send_at,
             None => Some(at),
         },
+        parts: Vec::new(),
         replayed: !is_new,
     })
 }

@@ -26,8 +26,12 @@ use super::{
     send_time,
 };
 
-/// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
+/// Twilio, Messages resource: Body is at most 1,600 characters. Also the limit of a text that is spoken.
 pub(super) const MAX_TEXT: usize = 1_600;
+/// WhatsApp Cloud API, Messages.
+const MAX_WHATSAPP: usize = 4_096;
+/// LINE, Text message.
+const MAX_LINE: usize = 5_000;
 /// Resend accepts 40 MB per mail; a text beyond one million characters is not a letter.
 const MAX_EMAIL: usize = 1_000_000;
 /// RFC 5322, 2.1.1: a line is at most 998 characters.
@@ -136,12 +140,18 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
     })
 }
 
+/// Returns how many characters the text of a message may have at most, whatever its carrier is. The carrier may take less.
+pub(super) fn max_text(channel: Channel) -> usize {
+    match channel {
+        Channel::Email => MAX_EMAIL,
+        Channel::Whatsapp => MAX_WHATSAPP,
+        Channel::Line => MAX_LINE,
+        Channel::Sms | Channel::Voice => MAX_TEXT,
+    }
+}
+
 fn content(request: &SendRequest) -> Result<Content, Failure> {
-    let (max, email) = if request.channel == Channel::Email {
-        (MAX_EMAIL, true)
-    } else {
-        (MAX_TEXT, false)
-    };
+    let (max, email) = (max_text(request.channel), request.channel == Channel::Email);
     let body = request
         .body
         .as_deref()

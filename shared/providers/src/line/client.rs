@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
+    message::Content,
     ports::carrier::{
         AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
+        TextLimit,
     },
 };
 use reqwest::StatusCode;
@@ -85,6 +87,11 @@ impl Messaging for Client {
 
     fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// Messaging API, Text message: at most 5,000 units of UTF-16.
+    fn text_limit(&self, _: &Content) -> TextLimit {
+        TextLimit::Utf16Units(5_000)
     }
 
     fn reconciliation(&self) -> Reconciliation {

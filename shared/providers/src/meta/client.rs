@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
+    message::Content,
     ports::carrier::{
         AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
-        RefusalClass,
+        RefusalClass, TextLimit,
     },
     rich::{ChatAction, ChatRequest, GroupMember},
 };
@@ -112,6 +113,14 @@ impl Messaging for Client {
 
     fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// Cloud API, Messages: a text has at most 4,096 characters; a caption and the text above buttons have 1,024.
+    fn text_limit(&self, content: &Content) -> TextLimit {
+        match content.media.is_empty() && content.rich.is_none() {
+            true => TextLimit::Characters(4_096),
+            false => TextLimit::Characters(1_024),
+        }
     }
 
     fn reconciliation(&self) -> Reconciliation {

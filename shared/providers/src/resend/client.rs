@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
+    message::Content,
     ports::carrier::{
         AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
-        RefusalClass,
+        RefusalClass, TextLimit,
     },
 };
 use reqwest::StatusCode;
@@ -88,6 +89,11 @@ impl Messaging for Client {
 
     fn deadline(&self) -> Duration {
         self.deadline
+    }
+
+    /// Resend takes 40 MB per mail; a text beyond one million characters is not a letter.
+    fn text_limit(&self, _: &Content) -> TextLimit {
+        TextLimit::Characters(1_000_000)
     }
 
     fn reconciliation(&self) -> Reconciliation {

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
+    message::Content,
     money::Rates,
     ports::carrier::{
         AmbiguityReason, CarrierAcceptance, Deletion, Dispatch, ListedMessage, LookupError, Messaging, Outcome,
-        Reconciliation, RefusalClass, VendorResourceKind,
+        Reconciliation, RefusalClass, TextLimit, VendorResourceKind,
     },
     rich::{Button, ChatRequest, Rich},
 };
@@ -236,6 +237,11 @@ impl Messaging for Client {
 
     async fn delete(&self, kind: VendorResourceKind, id: &str) -> Deletion {
         self.delete_resource(kind, id).await
+    }
+
+    /// Messages resource: Body is at most 1,600 characters, for WhatsApp too.
+    fn text_limit(&self, _: &Content) -> TextLimit {
+        TextLimit::Characters(1_600)
     }
 
     fn reconciliation(&self) -> Reconciliation {

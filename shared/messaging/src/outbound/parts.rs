@@ -1,0 +1,165 @@
+//! A text that is too long for one message, sent as several at the caller's wish. Each part is a message with its own limits and
+//! price, and passes the same pipeline. The keys of further parts derive from the first message, so that a repeat of the request
+//! sends only what has not been sent.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{
+    AgentId, Channel, Code, Failure, MessageId, Micros, ids,
+    message::{Content, Status},
+    sms,
+};
+use butt_dial_language::divide;
+use butt_dial_store::Message;
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{
+    Outbound, SendReceipt, SendRequest, authorize::authorize, choose_sender::Binding, fields::text,
+    find_carrier::find_carrier, receipt::PartReceipt, validate::max_text,
+};
+
+/// A person does not want more messages at once.
+const MAX_PARTS: usize = 10;
+/// Carriers refuse or garble longer texts: 3GPP allows 255 segments, networks about ten.
+const MAX_SEGMENTS: u32 = 10;
+
+/// Sends a request on its channel, divided into parts if it is too long and the caller wishes so.
+pub(super) async fn send(outbound: &Arc<Outbound>, mut request: SendRequest) -> Result<SendReceipt, Failure> {
+    if !request.splits {
+        return outbound.send_with_retry(request).await;
+    }
+    let mut texts = divided(outbound, &request).await?.into_iter();
+    let (Some(first), count) = (texts.next(), texts.len() + 1) else {
+        return outbound.send_with_retry(request).await;
+    };
+    if count == 1 {
+        return outbound.send_with_retry(request).await;
+    }
+    // A repeat within the process finds the parts by it.
+    request
+        .idempotency_key
+        .get_or_insert_with(|| format!("auto-{}", ids::unique()));
+    let mut whole = outbound
+        .send_with_retry(SendRequest {
+            body: Some(first),
+            ..request.clone()
+        })
+        .await?;
+    whole.parts.push(PartReceipt::of(&whole));
+    for (index, text) in texts.enumerate() {
+        let number = index + 2;
+        match outbound.send_with_retry(further(&request, &whole, number, text)).await {
+            Ok(part) => add(&mut whole, &part),
+            Err(failure) => return Err(incomplete(failure, &whole, number, count)),
+        }
+    }
+    Ok(whole)
+}
+
+/// Returns the texts of the messages. Empty: the request has no text that could be divided.
+async fn divided(outbound: &Outbound, request: &SendRequest) -> Result<Vec<String>, Failure> {
+    let is_divisible = Channel::MESSAGES.contains(&request.channel)
+        && request.channel != Channel::Email
+        && request.template_id.is_none()
+        && request.rich.is_none();
+    let Some(body) = request.body.as_deref().filter(|_| is_divisible) else {
+        return Ok(Vec::new());
+    };
+    let channel = request.channel;
+    let body = text("body", body, MAX_PARTS * max_text(channel)).map_err(|failure| failure.on(channel))?;
+    let authorized = authorize(outbound, request.clone(), Binding::Keep).await?;
+    let carrier = find_carrier(outbound, channel, authorized.sender.account.as_ref()).await?;
+    let content = Content {
+        media: request.media.clone(),
+        ..Content::default()
+    };
+    let limit = carrier.messaging.text_limit(&content);
+    // The first message to a person may get the disclosure.
+    let disclosure = outbound.settings.disclosure.as_str();
+    let texts = divide(&body, |text| {
+        let whole = format!("{text}\n\n{disclosure}");
+        limit.allows(&whole) && (channel != Channel::Sms || sms::segments(&whole).1 <= MAX_SEGMENTS)
+    });
+    match texts.len() {
+        0..=MAX_PARTS => Ok(texts),
+        count => Err(Failure::new(
+            Code::InvalidContent,
+            format!("the text would be {count} messages; {MAX_PARTS} are the most"),
+        )
+        .on(channel)
+        .detail("fields", json!(["body"]))
+        .hint("shorten the text, or send it by e-mail")),
+    }
+}
+
+/// Returns the request for a further part.
+fn further(request: &SendRequest, first: &SendReceipt, number: usize, text: String) -> SendRequest {
+    // Scheduled parts leave one after the other.
+    let delay = TimeDelta::seconds(i64::try_from(number - 1).unwrap_or(0));
+    SendRequest {
+        body: Some(text),
+        media: Vec::new(),
+        idempotency_key: Some(part_key(&first.message, number)),
+        id: None,
+        scheduled_at: first.scheduled_at.or(request.scheduled_at).map(|at| at + delay),
+        // A repeat continues with it.
+        keeps_key: false,
+        ..request.clone()
+    }
+}
+
+fn part_key(first: &MessageId, number: usize) -> String {
+    format!("{first}:part{number}")
+}
+
+/// Adds the receipt of a further part to that of the whole.
+fn add(whole: &mut SendReceipt, part: &SendReceipt) {
+    whole.parts.push(PartReceipt::of(part));
+    let sum = |one: Option<i64>, other: Option<i64>| Some(one? + other?);
+    whole.segments = sum(whole.segments, part.segments);
+    whole.cost = sum(whole.cost.map(|cost| cost.0), part.cost.map(|cost| cost.0)).map(Micros);
+    whole.replayed &= part.replayed;
+    // The whole is known when each part is.
+    if matches!(part.status, Status::Sending | Status::Unknown) {
+        whole.status = part.status;
+    }
+}
+
+/// Adds to the failure of a part which parts have been sent.
+fn incomplete(failure: Failure, whole: &SendReceipt, number: usize, count: usize) -> Failure {
+    let sent: Vec<&str> = whole.parts.iter().map(|part| part.message.as_str()).collect();
+    let channel = whole.channel;
+    tracing::info!(%failure, message_id = %whole.message, part = number, "text sent in part");
+    failure
+        .on(channel)
+        .detail("failedPart", number)
+        .detail("partCount", count)
+        .detail(SENT_PARTS, json!(sent))
+        .hint("the parts before were sent; repeat with the same idempotencyKey to send the others")
+}
+
+const SENT_PARTS: &str = "sentParts";
+
+/// Returns whether parts of the text have been sent, so that it must not begin again on another channel.
+pub(super) fn has_begun(failure: &Failure) -> bool {
+    failure.details.contains_key(SENT_PARTS)
+}
+
+impl Outbound {
+    /// Returns the further parts of the text that begins with this message, in order.
+    pub async fn find_further_parts(&self, agent: &AgentId, first: &Message) -> Result<Vec<Message>, Failure> {
+        let mut parts = Vec::new();
+        if matches!(first.channel, Channel::Email | Channel::Voice) {
+            return Ok(parts);
+        }
+        for number in 2..=MAX_PARTS {
+            let key = part_key(&first.id, number);
+            match self.store.find_message_by_key(agent, &key).await? {
+                Some(part) => parts.push(part),
+                None => break,
+            }
+        }
+        Ok(parts)
+    }
+}
