@@ -3,11 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use butt_dial_domain::{
-    AgentId, Channel, Failure, OrgId,
-    address::{Address, contact_key},
-    clock::Timestamp,
-    limits::Period,
-    senders::country_of,
+    AgentId, Failure, OrgId, address::contact_key, clock::Timestamp, limits::Period, senders::country_of,
 };
 use butt_dial_store::{BudgetUse, SeenCountry, SentToOne, Span};
 use chrono::TimeDelta;
@@ -19,6 +15,7 @@ use crate::{
         bot_loop, call_burst, failure_rate, new_country, shared_contact, sms_pumping, spend_rate, volume_spike,
     },
     finding::{Detector, Finding},
+    masked::masked,
     traffic::{Campaigns, Subject, Totals, totals, until},
     usuals::{Metric, Usuals},
 };
@@ -268,13 +265,19 @@ impl Anomalies {
         }
         let setting = &self.parameters.bot_loop;
         if setting.enabled {
-            let min = i64::try_from(setting.parameters.turns).unwrap_or(i64::MAX);
+            let min = setting.parameters.turns.min(setting.parameters.mail_turns);
+            let min = i64::try_from(min).unwrap_or(i64::MAX);
             for one in self.store.list_sent_to_one(span, min, CANDIDATES).await? {
                 let facts = self.exchange(&one, span).await?;
                 let (org, agent) = (OrgId::from(one.org_id), AgentId::from(one.agent_id));
                 let detail = self.contact_detail(&org, &one.recipient);
                 let finding = bot_loop::detect(setting, &facts);
+                let pause = TimeDelta::minutes(setting.parameters.pause_minutes.into());
+                let seen = finding.clone();
                 found.add(Detector::BotLoop, (&org, Some(&agent)), &detail, finding);
+                if let Some(seen) = seen {
+                    self.stop_loop((&org, &agent), &one.recipient, &seen, pause).await?;
+                }
             }
         }
         Ok(())
@@ -290,6 +293,7 @@ impl Anomalies {
                 .list_received_times(&agent, Some(&contact), span.0, EXCHANGE)
                 .await?,
             contact: masked(&one.recipient),
+            is_mail: one.recipient.contains('@'),
         })
     }
 
@@ -338,18 +342,10 @@ impl Anomalies {
     }
 
     /// Identifies a contact without its address.
-    fn contact_detail(&self, org: &OrgId, recipient: &str) -> String {
+    pub(crate) fn contact_detail(&self, org: &OrgId, recipient: &str) -> String {
         let hash = self.vault.contact_hash(org, &contact_key(recipient));
         format!("contact:{}", hash.get(..16).unwrap_or(&hash))
     }
-}
-
-fn masked(recipient: &str) -> String {
-    let channel = match recipient.contains('@') {
-        true => Channel::Email,
-        false => Channel::Sms,
-    };
-    Address::parse(channel, recipient).map_or_else(|_| "***".into(), |address| address.masked())
 }
 
 fn subject_of(budget: &BudgetUse) -> Subject {

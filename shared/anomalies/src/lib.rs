@@ -11,11 +11,13 @@ mod detectors;
 mod finding;
 mod handle;
 mod learn;
+mod masked;
 mod parameters;
 mod react;
 mod reporter;
 mod setting;
 mod signals;
+mod stop_loop;
 mod sweep;
 #[cfg(test)]
 mod tests;

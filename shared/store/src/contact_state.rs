@@ -51,6 +51,8 @@ pub struct ContactState {
     pub conversation: Option<String>,
     /// The person has been told, on this channel, that an AI assistant writes.
     pub is_disclosed: bool,
+    /// Until when the agent does not write to the contact, because a program answers there. It may be over.
+    pub paused_until: Option<Timestamp>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -64,6 +66,7 @@ struct ContactRow {
     prior_request: Option<String>,
     conversation: Option<String>,
     is_disclosed: bool,
+    paused_until: Option<Timestamp>,
 }
 
 impl TryFrom<ContactRow> for ContactState {
@@ -93,6 +96,7 @@ impl TryFrom<ContactRow> for ContactState {
             prior_request: row.prior_request.map(MessageId::from),
             conversation: row.conversation,
             is_disclosed: row.is_disclosed,
+            paused_until: row.paused_until,
         })
     }
 }
@@ -146,7 +150,8 @@ const FIND: Sql = Sql {
             (SELECT MAX(conversation_id) FROM conversation_contacts o WHERE o.agent_id = i.agent_id
                 AND o.contact = i.contact) AS conversation,
             EXISTS (SELECT 1 FROM ai_disclosures d WHERE d.org_id = i.org_id AND d.channel = i.channel
-                AND d.contact = i.contact) AS is_disclosed
+                AND d.contact = i.contact) AS is_disclosed,
+            (SELECT p.until_at FROM contact_pauses p WHERE p.agent_id = i.agent_id AND p.contact = i.contact) AS paused_until
         FROM ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
             contact TEXT, erased TEXT, idempotency_key TEXT)) WITH ORDINALITY
             AS i (org_id, address, channel, channel_id, agent_id, contact, erased, key, n)
@@ -175,7 +180,8 @@ const FIND: Sql = Sql {
             (SELECT MAX(conversation_id) FROM conversation_contacts o WHERE o.agent_id = i.agent_id
                 AND o.contact = i.contact) AS conversation,
             EXISTS (SELECT 1 FROM ai_disclosures d WHERE d.org_id = i.org_id AND d.channel = i.channel
-                AND d.contact = i.contact) AS is_disclosed
+                AND d.contact = i.contact) AS is_disclosed,
+            (SELECT p.until_at FROM contact_pauses p WHERE p.agent_id = i.agent_id AND p.contact = i.contact) AS paused_until
         FROM item AS i ORDER BY i.n",
 };
 

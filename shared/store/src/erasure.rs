@@ -62,6 +62,8 @@ const OF_ORG: &[&str] = &[
         AND value IN (SELECT value FROM contact_identities WHERE org_id = $1 ORDER BY value LIMIT 500)",
     "DELETE FROM ai_disclosures WHERE org_id = $1
         AND contact IN (SELECT contact FROM ai_disclosures WHERE org_id = $1 ORDER BY channel, contact LIMIT 500)",
+    "DELETE FROM contact_pauses WHERE org_id = $1
+        AND contact IN (SELECT contact FROM contact_pauses WHERE org_id = $1 ORDER BY contact LIMIT 500)",
     "DELETE FROM consent_records WHERE id IN
         (SELECT id FROM consent_records WHERE org_id = $1 ORDER BY contact, id LIMIT 500)",
     "DELETE FROM consent_events WHERE org_id = $1

@@ -39,6 +39,7 @@ mod consents;
 mod console_filters;
 mod console_sessions;
 mod console_users;
+mod contact_pauses;
 mod contact_state;
 mod contacts;
 mod conversations;

@@ -115,6 +115,7 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(74, "0074_events_kept"),
     portable!(75, "0075_console_filters"),
     portable!(76, "0076_disclosure_of_organizations"),
+    portable!(77, "0077_contact_pauses"),
 ];
 
 impl Step {

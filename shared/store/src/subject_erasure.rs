@@ -175,6 +175,7 @@ const DELETED: &[&str] = &[
     "DELETE FROM consents WHERE org_id = $1 AND address = $2",
     "DELETE FROM consent_records WHERE org_id = $1 AND contact = $2",
     "DELETE FROM ai_disclosures WHERE org_id = $1 AND channel IN ('sms', 'whatsapp', 'email', 'line') AND contact = $2",
+    "DELETE FROM contact_pauses WHERE org_id = $1 AND contact = $2",
     "DELETE FROM contact_identities WHERE org_id = $1 AND value = $2",
     "DELETE FROM trust_sessions WHERE contact = $2 AND agent_id IN (SELECT id FROM agents WHERE org_id = $1)",
     "DELETE FROM sender_bindings WHERE contact = $2 AND channel_id IN (SELECT id FROM channels WHERE org_id = $1)",

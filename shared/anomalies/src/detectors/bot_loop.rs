@@ -13,8 +13,30 @@ pub struct Parameters {
     pub turns: usize,
     /// An answer within this time is fast.
     pub answer_seconds: i64,
+    /// Fast answers by mail within fifteen minutes. People do not write many mails in that time.
+    #[serde(default = "mail_turns")]
+    pub mail_turns: usize,
+    /// An answer by mail within this time is fast.
+    #[serde(default = "mail_answer_seconds")]
+    pub mail_answer_seconds: i64,
     /// The share of fast answers among its messages.
     pub min_share: f64,
+    /// How long the agent's messages to the contact are refused then. 0: they are not.
+    #[serde(default = "pause_minutes")]
+    pub pause_minutes: u32,
+}
+
+// Files of operators that were written before these parameters existed do without them.
+fn mail_turns() -> usize {
+    10
+}
+
+fn mail_answer_seconds() -> i64 {
+    60
+}
+
+fn pause_minutes() -> u32 {
+    60
 }
 
 /// The messages between an agent and a contact within fifteen minutes.
@@ -26,30 +48,41 @@ pub struct Facts {
     pub received: Vec<Timestamp>,
     /// The contact without its address.
     pub contact: String,
+    pub is_mail: bool,
+}
+
+impl Parameters {
+    /// Returns how many fast answers an exchange has, and within which time an answer is fast.
+    pub fn limits(&self, is_mail: bool) -> (usize, i64) {
+        match is_mail {
+            true => (self.mail_turns, self.mail_answer_seconds),
+            false => (self.turns, self.answer_seconds),
+        }
+    }
 }
 
 pub fn detect(setting: &Setting<Parameters>, facts: &Facts) -> Option<Finding> {
-    let limits = &setting.parameters;
+    let (turns, answer_seconds) = setting.parameters.limits(facts.is_mail);
     let mut all: Vec<(Timestamp, bool)> = facts.sent.iter().map(|at| (*at, true)).collect();
     all.extend(facts.received.iter().map(|at| (*at, false)));
     all.sort_unstable();
     let answers = all.windows(2).filter(|pair| pair[0].1 && !pair[1].1);
     let fast = answers
-        .filter(|pair| (pair[1].0 - pair[0].0).num_seconds() <= limits.answer_seconds)
+        .filter(|pair| (pair[1].0 - pair[0].0).num_seconds() <= answer_seconds)
         .count();
     let share = as_float(i64::try_from(fast).unwrap_or(i64::MAX))
         / as_float(i64::try_from(facts.received.len().max(1)).unwrap_or(i64::MAX));
-    (fast >= limits.turns && share >= limits.min_share).then(|| {
+    (fast >= turns && share >= setting.parameters.min_share).then(|| {
         setting.finding(
             format!(
                 "a contact ({}) answered {fast} of {} messages within {} seconds each, as a program does",
                 facts.contact,
                 facts.sent.len(),
-                limits.answer_seconds
+                answer_seconds
             ),
             json!({
                 "contact": facts.contact, "sent": facts.sent.len(), "received": facts.received.len(), "fastAnswers": fast,
-                "share": share, "answerSeconds": limits.answer_seconds, "windowMinutes": 15,
+                "share": share, "answerSeconds": answer_seconds, "windowMinutes": 15,
             }),
         )
     })
@@ -80,6 +113,16 @@ mod tests {
 
     fn trips(facts: &Facts) -> bool {
         detect(&All::built_in().unwrap().bot_loop, facts).is_some()
+    }
+
+    #[test]
+    fn programs_that_answer_mails_trip_earlier() {
+        let mails = |count: i64, seconds: i64| Facts {
+            is_mail: true,
+            ..exchange((0..count).map(|_| seconds))
+        };
+        assert!(trips(&mails(10, 40)));
+        assert!(!trips(&mails(9, 40)) && !trips(&mails(10, 80)));
     }
 
     #[test]

@@ -214,6 +214,18 @@ both_engines! {
         world.anomalies().observe().await.unwrap();
         let found = names(world).await;
         assert_eq!(found, ["bot_loop", "shared_contact", "sms_pumping"]);
+        // The exchange of the programs is stopped for a time, and no other.
+        world.store.hash_contacts_with(|_, _| [0; 32]);
+        let paused_until = async |agent: &Agent, address: &str| {
+            let of = (&agent.org_id, &agent.id);
+            let sender = butt_dial_domain::ChannelId::from("none");
+            let state = world.store.find_contact_state(of.0, of.1, (&sender, Channel::Sms), address, "k");
+            state.await.unwrap().paused_until
+        };
+        let until = paused_until(&talker, "+14155550111").await.expect("a pause");
+        assert_eq!(until, world.clock.now() + TimeDelta::minutes(60));
+        assert_eq!(paused_until(&talker, "+14155550122").await, None);
+        assert_eq!(paused_until(&world.agent, "+14155550111").await, None);
         let stored = format!("{:?}{:?}", world.open().await, world.open_alerts(Some(org)).await);
         assert!(!stored.contains("4155550122") && !stored.contains("2348031234"), "no address: {stored}");
     }

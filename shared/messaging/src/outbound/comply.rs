@@ -52,6 +52,7 @@ impl CompliantMessage {
 /// for that time, if it can wait.
 pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<CompliantMessage, Failure> {
     let NewMessage { mut message, contact } = new;
+    check_pause(&message, &contact, outbound.clock.now())?;
     let ruling = rule_on(outbound, &message, &contact).await?;
     let agent = &message.profile.agent.id;
     if let Some(refusal) = outbound.compliance.refusal(agent, &ruling) {
@@ -92,6 +93,24 @@ pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<Compl
         ruling,
         approval,
     })
+}
+
+/// Fails while the agent's messages to the contact are paused, because a program answers there. Calls and automatic replies are not
+/// part of such an exchange.
+pub(super) fn check_pause(message: &ValidMessage, contact: &ContactState, now: Timestamp) -> Result<(), Failure> {
+    let is_answer = message.content.call.is_none() && message.allowance != Allowance::Automatic;
+    let Some(until) = contact.paused_until.filter(|until| *until > now && is_answer) else {
+        return Ok(());
+    };
+    let seconds = (until - now).num_seconds().max(1).unsigned_abs();
+    Err(Failure::new(
+        Code::FrequencyCap,
+        "this contact answers like a program, so messages to it are paused: two programs were answering each other",
+    )
+    .on(message.channel)
+    .retry_after(seconds)
+    .detail("pausedUntil", until.to_rfc3339())
+    .hint("write to it again after retryAfterSeconds, and only if a person reads it"))
 }
 
 /// Applies the rules at the time of the message, without effect.
@@ -265,6 +284,32 @@ mod tests {
             .await
             .unwrap();
         assert!(refused.is_empty());
+    }
+
+    #[tokio::test]
+    async fn paused_contact_is_refused_until_the_pause_ends() {
+        let bench = bench().await;
+        let (org, until) = (&bench.agent.org_id, utc(NIGHT) + TimeDelta::hours(1));
+        let change = bench.store.change(crate::testing::setup());
+        let paused = change.pause_contact((org, &bench.agent.id), ANN, until, utc(NIGHT));
+        assert!(paused.await.unwrap());
+        let request = SendRequest {
+            scheduled_at: Some(utc(OPENING)),
+            ..marketing(&bench, "k").await
+        };
+        for refused in [
+            bench.outbound.send(request.clone()).await.map(drop).unwrap_err(),
+            bench.outbound.preflight(request.clone()).await.map(drop).unwrap_err(),
+        ] {
+            assert_eq!(
+                (refused.code, refused.retry_after_seconds),
+                (Code::FrequencyCap, Some(3_600))
+            );
+            assert!(refused.details["pausedUntil"].is_string());
+        }
+        bench.clock.advance(TimeDelta::hours(1));
+        let sent = bench.outbound.send(request).await.unwrap();
+        assert_eq!(sent.status, Status::Scheduled);
     }
 
     #[tokio::test]

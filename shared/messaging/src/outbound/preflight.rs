@@ -59,6 +59,7 @@ impl Outbound {
             .store
             .find_contact_state(&agent.org_id, &agent.id, channel, message.to.as_str(), key)
             .await?;
+        comply::check_pause(&message, &contact, self.clock.now())?;
         let ruling = comply::rule_on(self, &message, &contact).await?;
         let is_colleague = contact.recipient_agent.is_some();
         let mut compliant = CompliantMessage {

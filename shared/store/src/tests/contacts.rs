@@ -49,6 +49,26 @@ async fn consent_of(store: &Store, agent: &Agent, channel: Channel, address: &st
 }
 
 both_engines! {
+    async fn contact_is_paused_once_and_for_a_time(db: &Database) {
+        let mine = agent_with_sender(db, "+14155550001").await;
+        let other = agent_with_sender(db, "+14155550002").await;
+        let of = (&mine.0.org_id, &mine.0.id);
+        assert_eq!(state(db, &mine, Channel::Sms).await.paused_until, None);
+        let (now, until) = (morning(), morning() + seconds(60));
+        assert!(db.change(setup()).pause_contact(of, BOB, until, now).await.unwrap());
+        assert!(!db.change(setup()).pause_contact(of, BOB, until + seconds(60), now).await.unwrap());
+        for channel in [Channel::Sms, Channel::Whatsapp] {
+            assert_eq!(state(db, &mine, channel).await.paused_until, Some(until));
+            assert_eq!(state(db, &other, channel).await.paused_until, None);
+        }
+        // It can be paused again when it is over.
+        let later = until + seconds(60);
+        assert!(db.change(setup()).pause_contact(of, BOB, later, until).await.unwrap());
+        assert_eq!(state(db, &mine, Channel::Sms).await.paused_until, Some(later));
+    }
+}
+
+both_engines! {
     async fn consent_holds_for_all_channels_of_the_number(db: &Database) {
         let agent = new_agent(db).await;
         let org = &agent.org_id;

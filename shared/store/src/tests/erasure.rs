@@ -74,6 +74,7 @@ const ROWS: &[&str] = &[
         VALUES ('cv', $1, $2, 'active', $3, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO console_filters (org_id, user_id, name, query, saved_at)
         SELECT $1, user_id, 'n', 'q', CURRENT_TIMESTAMP FROM console_users",
+    "INSERT INTO contact_pauses (agent_id, contact, org_id, until_at) VALUES ($2, '+1', $1, CURRENT_TIMESTAMP)",
     "INSERT INTO ai_disclosures (org_id, channel, contact, at) VALUES ($1, 'sms', '+1', CURRENT_TIMESTAMP)",
     "INSERT INTO attempts (message_id, number, replica, started_at)
         SELECT id, 1, 'r', created_at FROM messages WHERE agent_id = $2",
