@@ -1,6 +1,7 @@
 //! Recognizes the automaton that has answered an outbound call, as far as its words show: a screening service, a phone menu, a
 //! queue with announcements, an answering machine. Carriers detect answering machines only, and not all of them.
 
+use butt_dial_domain::call::{AutomatonAction, AutomatonActions};
 use serde::{Deserialize, Serialize};
 
 /// An automatic counterpart.
@@ -16,6 +17,18 @@ pub enum Automaton {
     Hold,
     /// Takes a message after a tone.
     Voicemail,
+}
+
+impl Automaton {
+    /// Returns what a call with these settings does.
+    pub fn action(self, actions: &AutomatonActions) -> AutomatonAction {
+        match self {
+            Self::Screening => actions.on_screening(),
+            Self::Menu => actions.on_menu(),
+            Self::Hold => actions.on_hold(),
+            Self::Voicemail => actions.on_voicemail(),
+        }
+    }
 }
 
 /// Parts of the announcements of each kind, in lower case without punctuation. The first kind with a part that the words

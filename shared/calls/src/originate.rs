@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 use butt_dial_compliance::Subject;
 use butt_dial_domain::{
     Address, AgentId, CallId, Channel, Code, Failure, MessageId, SendPurpose,
-    call::{CallOptions, InterruptSensitivity, Plan, Purpose},
+    call::{AutomatonActions, CallOptions, InterruptSensitivity, Plan, Purpose},
     ids,
     message::ThreadRef,
     text::clean_line,
@@ -214,6 +214,7 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
                 finish_on_key: request.finish_on_key,
                 spoken_forms: request.spoken_forms,
                 is_recorded: request.is_recorded,
+                automata: AutomatonActions::default(),
             },
         }),
         ..SendRequest::new(request.caller, Channel::Voice, &request.to)

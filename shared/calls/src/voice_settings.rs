@@ -2,7 +2,7 @@
 
 use butt_dial_domain::{
     Channel, Code, Failure,
-    call::{InterruptSensitivity, VoiceSettings, is_language_tag},
+    call::{AutomatonActions, InterruptSensitivity, VoiceSettings, is_language_tag},
     ports::bus::Headers,
     subjects,
 };
@@ -33,6 +33,7 @@ pub struct VoiceSettingsChange {
     pub finish_on_key: Option<String>,
     pub spoken_forms: Option<bool>,
     pub records_calls: Option<bool>,
+    pub automata: AutomatonActions,
     pub system_prompt: Option<String>,
     /// `male`, `female` or `neutral`.
     pub gender: Option<String>,
@@ -90,6 +91,7 @@ fn apply(before: VoiceSettings, change: VoiceSettingsChange) -> Result<VoiceSett
         },
         spoken_forms: change.spoken_forms.or(before.spoken_forms),
         records_calls: change.records_calls.or(before.records_calls),
+        automata: change.automata.or(before.automata),
         system_prompt: text(change.system_prompt, before.system_prompt),
         gender: text(change.gender, before.gender),
         voice_gender: text(change.voice_gender, before.voice_gender),

@@ -1,11 +1,13 @@
 //! Telephone calls: the options of an outbound call and the reports of the carrier.
 
+mod automata;
 mod voice_settings;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, CallId, Micros, OrgId, ProviderAccountId, clock::Timestamp};
 
+pub use automata::{AutomatonAction, AutomatonActions};
 pub use voice_settings::VoiceSettings;
 
 #[derive(
@@ -181,6 +183,8 @@ pub struct Plan {
     /// The conversation is recorded, after an announcement. `None`: no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_recorded: Option<bool>,
+    #[serde(default, skip_serializing_if = "AutomatonActions::is_default")]
+    pub automata: AutomatonActions,
 }
 
 impl Plan {
@@ -199,6 +203,7 @@ impl Plan {
         self.finish_on_key = self.finish_on_key.or_else(|| settings.finish_on_key.clone());
         self.spoken_forms = self.spoken_forms.or(settings.spoken_forms);
         self.is_recorded = self.is_recorded.or(settings.records_calls);
+        self.automata = self.automata.or(settings.automata);
         self.system_prompt = self.system_prompt.or_else(|| settings.system_prompt.clone());
         self
     }

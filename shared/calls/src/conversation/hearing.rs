@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::call::{Direction, InterruptSensitivity};
+use butt_dial_domain::call::{AutomatonAction, Direction, InterruptSensitivity};
 
 use super::{
     super::{
-        callee::{self, Automaton},
-        state::{Responder, Speaker},
+        callee,
+        state::{AfterSession, Responder, Speaker},
         words::is_acknowledgement,
     },
     Conversation, Effects,
@@ -118,31 +118,36 @@ impl Conversation {
         self.turns.begin(now.instant, effects);
     }
 
-    /// Recognizes what has answered an outbound call. Returns true if its words need no turn of the agent: a queue needs no
-    /// reply, and a screening service has asked for the introduction.
+    /// Recognizes what has answered an outbound call, and does what the agent has chosen for it. Returns true if its words need no
+    /// turn of the agent.
     fn is_handled_as_automaton(&mut self, text: &str, now: Moment, effects: &mut Effects) -> bool {
         let state = &mut self.turns.state;
         if state.info.direction == Direction::Inbound || state.responder != Responder::Agent {
             return false;
         }
         state.callee = callee::recognize(text);
-        match state.callee {
-            Some(Automaton::Hold) => {
-                tracing::info!(call = %state.info.call, "callee waits in a queue");
-            }
-            Some(Automaton::Screening) if !state.is_introduced => {
-                tracing::info!(call = %state.info.call, "call introduced to a screening service");
-                state.is_introduced = true;
-            }
-            _ => return false,
+        let Some(automaton) = state.callee else { return false };
+        let action = automaton.action(&state.info.plan.automata);
+        let is_repeated = action == AutomatonAction::Introduce && state.is_introduced;
+        if is_repeated || action == AutomatonAction::Tell {
+            return false;
         }
-        let is_screening = state.callee == Some(Automaton::Screening);
+        let kind: &str = automaton.into();
+        tracing::info!(call = %state.info.call, kind, ?action, "automaton answered an outbound call");
         state.record(Speaker::Caller, text, false, now.wall);
-        if is_screening {
-            self.turns.drop(now.wall, effects);
-            self.turns.output.mark_stale();
-            let words = self.turns.output.phrases().greet(&self.turns.state.info);
-            self.turns.speak((Speaker::Agent, None), words, now.instant, effects);
+        match action {
+            AutomatonAction::Introduce => {
+                state.is_introduced = true;
+                self.turns.drop(now.wall, effects);
+                self.turns.output.mark_stale();
+                let words = self.turns.output.phrases().greet(&self.turns.state.info);
+                self.turns.speak((Speaker::Agent, None), words, now.instant, effects);
+            }
+            AutomatonAction::End => {
+                self.turns.end(AfterSession::HangUp, now.instant, effects);
+                return true;
+            }
+            AutomatonAction::Wait | AutomatonAction::Tell => {}
         }
         self.turns.restart_silence(now.instant);
         effects.push(Effect::Save);

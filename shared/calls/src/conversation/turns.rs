@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::clock::Timestamp;
+use butt_dial_domain::{call::AutomatonAction, clock::Timestamp};
 use tokio::time::Instant;
 
 use super::{
     super::{
-        callee::Automaton,
         playback::start_of_word,
         settings::Timeouts,
         speech::{self, ReplyText, model_reply, speakable},
@@ -332,9 +331,10 @@ impl Turns {
     pub fn restart_silence(&mut self, now: Instant) {
         self.output.await_playback(now);
         let is_awaited = !self.state.is_pending && !self.ending.has_begun();
-        let silence = match self.state.callee {
+        let actions = &self.state.info.plan.automata;
+        let silence = match self.state.callee.map(|automaton| automaton.action(actions)) {
             // Music is no silence.
-            Some(Automaton::Hold) => HOLD_TIMEOUT.max(self.timeouts.silence_timeout),
+            Some(AutomatonAction::Wait) => HOLD_TIMEOUT.max(self.timeouts.silence_timeout),
             _ => self.timeouts.silence_timeout,
         };
         let deadline = now + silence + self.output.time_to_speak();

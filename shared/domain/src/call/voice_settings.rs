@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::InterruptSensitivity;
+use super::{AutomatonActions, InterruptSensitivity};
 
 /// How an agent speaks and listens on the phone, unless a call has separate settings. Stored with the agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct VoiceSettings {
     /// Calls are recorded, after an announcement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records_calls: Option<bool>,
+    /// The reactions to automata that answer outbound calls.
+    #[serde(skip_serializing_if = "AutomatonActions::is_default")]
+    pub automata: AutomatonActions,
     /// The instructions about calls that have none of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,

@@ -3,7 +3,7 @@
 use butt_dial_calls::voice_settings::{VoiceSettingsChange, change_voice_settings};
 use butt_dial_domain::{
     Code, Failure, Scope,
-    call::{InterruptSensitivity, VoiceSettings},
+    call::{AutomatonAction, AutomatonActions, InterruptSensitivity, VoiceSettings},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ pub struct SetVoiceSettings;
 pub struct Args {
     /// The spoken language, such as en-US.
     #[serde(default)]
+    #[schemars(extend("examples" = ["en-US"]))]
     language: Option<String>,
     /// The carrier's name for a voice.
     #[serde(default)]
@@ -32,6 +33,7 @@ pub struct Args {
     interrupt_sensitivity: Option<InterruptSensitivity>,
     /// The key that ends the input of digits; the default is #. none: no key does.
     #[serde(default)]
+    #[schemars(extend("examples" = ["#"]))]
     finish_on_key: Option<String>,
     /// true: numbers, prices, dates and addresses are read the way people say them; the default is the voice's way.
     #[serde(default)]
@@ -39,6 +41,23 @@ pub struct Args {
     /// true: your calls are recorded, after an announcement.
     #[serde(default)]
     record_calls: Option<bool>,
+    /// When a screening service answers your call. introduce (the default): your greeting is spoken to it. tell: you get its words as a
+    /// turn. wait: nothing is spoken. end: the call ends.
+    #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
+    on_screening: Option<AutomatonAction>,
+    /// When a queue with music and announcements answers your call; the default is wait.
+    #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
+    on_hold: Option<AutomatonAction>,
+    /// When a phone menu answers your call; the default is tell, and comms_send_digits presses keys.
+    #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
+    on_menu: Option<AutomatonAction>,
+    /// When an answering machine answers your call, as far as its words show; the default is tell.
+    #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
+    on_voicemail: Option<AutomatonAction>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -56,6 +75,10 @@ pub struct Output {
     finish_on_key: String,
     spoken_forms: bool,
     record_calls: bool,
+    on_screening: AutomatonAction,
+    on_hold: AutomatonAction,
+    on_menu: AutomatonAction,
+    on_voicemail: AutomatonAction,
 }
 
 impl From<VoiceSettings> for Output {
@@ -69,6 +92,10 @@ impl From<VoiceSettings> for Output {
             interrupt_sensitivity: settings.interrupt_sensitivity.unwrap_or_default(),
             spoken_forms: settings.spoken_forms.unwrap_or_default(),
             record_calls: settings.records_calls.unwrap_or_default(),
+            on_screening: settings.automata.on_screening(),
+            on_hold: settings.automata.on_hold(),
+            on_menu: settings.automata.on_menu(),
+            on_voicemail: settings.automata.on_voicemail(),
             finish_on_key: match finish_on_key.is_empty() {
                 true => "none".to_owned(),
                 false => finish_on_key,
@@ -109,6 +136,12 @@ impl Operation for SetVoiceSettings {
             finish_on_key: args.finish_on_key,
             spoken_forms: args.spoken_forms,
             records_calls: args.record_calls,
+            automata: AutomatonActions {
+                screening: args.on_screening,
+                hold: args.on_hold,
+                menu: args.on_menu,
+                voicemail: args.on_voicemail,
+            },
             ..VoiceSettingsChange::default()
         };
         let settings = change_voice_settings(&context.product.calls, &context.caller, change).await?;

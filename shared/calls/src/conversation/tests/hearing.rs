@@ -1,6 +1,6 @@
 //! The words, keys and interruptions of a caller, as carriers report them.
 
-use butt_dial_domain::call::InterruptSensitivity;
+use butt_dial_domain::call::{AutomatonAction, AutomatonActions, InterruptSensitivity};
 
 use super::*;
 use crate::notifications::{CallNotification, NotificationKind};
@@ -358,6 +358,49 @@ fn outbound_call_recognizes_each_automaton() {
     let mut inbound = Scenario::greeted();
     inbound.caller_says("Please hold.");
     assert_eq!((inbound.requested.len(), inbound.turn().callee), (1, None));
+}
+
+#[test]
+fn agent_chooses_what_automata_cause() {
+    use AutomatonAction::{End, Introduce, Tell, Wait};
+    let outbound = |automata| {
+        let mut state = CallState::new(info());
+        state.info.direction = Direction::Outbound;
+        state.info.plan.greeting = Some("It is about the flowers.".into());
+        state.info.plan.automata = automata;
+        let mut scenario = Scenario::of(state, true, true);
+        scenario.play_all();
+        scenario.spoken.clear();
+        scenario
+    };
+    let all = |action| AutomatonActions {
+        screening: Some(action),
+        hold: Some(action),
+        menu: Some(action),
+        voicemail: Some(action),
+    };
+    for words in [
+        "Please record your name and reason for calling.",
+        "Your call is important to us, please hold.",
+        "For sales, press 1.",
+        "Please leave a message after the tone.",
+    ] {
+        for (action, turns, spoken, after) in [
+            (Tell, 1, 0, AfterSession::Resume),
+            (Wait, 0, 0, AfterSession::Resume),
+            (Introduce, 0, 1, AfterSession::Resume),
+            (End, 0, 0, AfterSession::HangUp),
+        ] {
+            let mut scenario = outbound(all(action));
+            scenario.caller_says(words);
+            let state = scenario.conversation.state();
+            assert_eq!(
+                (scenario.requested.len(), scenario.spoken.len(), &state.after_session),
+                (turns, spoken, &after),
+                "{words} {action:?}"
+            );
+        }
+    }
 }
 
 #[test]
