@@ -88,6 +88,24 @@ profiles! {
 }
 
 profiles! {
+    async fn arguments_of_urls_have_their_types_in_any_spelling(cluster: &Cluster) {
+        let get = async |path: &str| cluster.gateways.get(path).bearer_auth(&cluster.account.token).reply().await;
+        for path in [
+            "/api/v1/calls?limit=5.0",
+            "/api/v1/calls?LIMIT=5&Live=true",
+            "/api/v1/waiting-messages?limit=5.0",
+            "/api/v1/calls?limit=5&live=false",
+        ] {
+            get(path).await.expect(200);
+        }
+        for path in ["/api/v1/calls?limit=5.5", "/api/v1/calls?limit=NaN", "/api/v1/calls?live=5"] {
+            let refused = get(path).await.expect(400);
+            assert_eq!(error_code(&refused), "INVALID_ARGUMENT", "{path}");
+        }
+    }
+}
+
+profiles! {
     async fn absent_channel_is_advised(cluster: &Cluster) {
         let agent = cluster.rest().await;
         let sent = agent.send(json!({ "to": ANN, "templateId": TEMPLATE, "idempotencyKey": "a" })).await.unwrap();

@@ -24,6 +24,7 @@ pub struct Args {
     limit: Option<u32>,
     /// Only these kinds, such as message.received and message.status. Empty: all kinds.
     #[serde(default)]
+    #[schemars(extend("examples" = [["message.received"]]))]
     types: Vec<String>,
 }
 

@@ -18,6 +18,7 @@ pub struct Args {
     /// A telephone number in E.164 form (+14155550123) for sms and whatsapp, an address for email, or the id of an agent of
     /// your organization.
     #[schemars(extend("x-brief" = "E.164 number, mail address or agent id."))]
+    #[schemars(extend("examples" = ["+14155550123"]))]
     to: String,
     /// The default is whatsapp.
     #[serde(default)]
@@ -26,9 +27,11 @@ pub struct Args {
     channel: Option<String>,
     /// The text. Body, media or a template is required.
     #[serde(default)]
+    #[schemars(extend("examples" = ["Your table is ready."]))]
     body: Option<String>,
     /// E-mail only.
     #[serde(default)]
+    #[schemars(extend("examples" = ["Your order"]))]
     subject: Option<String>,
     /// E-mail only: the text as HTML.
     #[serde(default)]
@@ -89,12 +92,18 @@ pub struct Args {
     agent_id: Option<String>,
     /// When to send, in RFC 3339 (2026-12-24T18:00:00Z), within a year. The default is now.
     #[serde(default)]
+    #[schemars(extend("examples" = ["2026-12-24T18:00:00Z"]))]
     scheduled_at: Option<DateTime<Utc>>,
     /// true: a temporary refusal by the carrier or a limit is retried for up to an hour; the status is then scheduled, and
     /// the outcome follows as an event. false: the refusal is returned at once.
     #[serde(default)]
     #[schemars(extend("x-brief" = "Retry a temporary refusal."))]
     retry: bool,
+    /// A text that is too long for one SMS, WhatsApp or LINE message: refuse (the default), or split. Then it is sent as up to ten
+    /// messages, in order, each with its own price; the result has parts.
+    #[serde(default)]
+    #[schemars(with = "Option<IfTooLong>")]
+    if_too_long: Option<String>,
     /// Channels to try, in order, when the first one fails: at once, or when the carrier reports a failure later. The event
     /// of that failure then has fallingBackTo and fallbackMessageId.
     #[serde(default)]

@@ -42,6 +42,7 @@ pub struct Args {
     /// Only these kinds, such as message.received, message.status, call.incoming, call.turn and call.ended. Other kinds are
     /// skipped and still wait. Empty: all kinds.
     #[serde(default)]
+    #[schemars(extend("examples" = [["message.received", "message.status"]]))]
     types: Vec<String>,
     /// How long to wait for the first event, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
     #[serde(default)]

@@ -224,18 +224,25 @@ fn unquoted(key: &str) -> &str {
         .unwrap_or(key)
 }
 
-/// Converts text of a URL to the type that the schema declares.
+/// Converts text of a URL to the type that the schema declares for the argument, in whatever spelling its name is.
 fn typed(definition: &Definition, name: &str, text: String) -> Value {
-    let kind = &definition.input_schema["properties"][name]["type"];
+    let properties = definition.input_schema.get("properties").and_then(Value::as_object);
+    let declared = properties.and_then(|properties| {
+        let other = || properties.iter().find(|(other, _)| is_same_name(other, name));
+        properties.get(name).or_else(|| other().map(|(_, schema)| schema))
+    });
+    let kind = declared.map_or(&Value::Null, |schema| &schema["type"]);
     let is = |expected: &str| {
         kind.as_str() == Some(expected)
             || kind
                 .as_array()
                 .is_some_and(|kinds| kinds.iter().any(|kind| kind == expected))
     };
-    match (text.parse::<i64>(), text.parse::<bool>()) {
-        (Ok(number), _) if is("integer") => number.into(),
-        (_, Ok(yes)) if is("boolean") => yes.into(),
+    match (text.parse::<i64>(), text.parse::<f64>(), text.parse::<bool>()) {
+        (Ok(number), _, _) if is("integer") => number.into(),
+        // `5.0` is whole, which is decided later.
+        (_, Ok(number), _) if number.is_finite() && (is("integer") || is("number")) => number.into(),
+        (_, _, Ok(yes)) if is("boolean") => yes.into(),
         _ => text.into(),
     }
 }

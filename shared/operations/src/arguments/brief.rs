@@ -23,6 +23,7 @@ pub fn brief(schema: &Map<String, Value>) -> Map<String, Value> {
 fn shorten(schema: &mut Map<String, Value>) {
     let shown = schema.remove(BRIEF);
     schema.remove("description");
+    schema.remove("examples");
     // Whole numbers without a sign are a type of Rust. Real bounds begin elsewhere.
     if schema.get("minimum").is_some_and(|minimum| minimum == 0) {
         schema.remove("minimum");
@@ -83,7 +84,7 @@ mod tests {
             "type": "object",
             "required": ["to"],
             "properties": {
-                "to": { "type": "string", "description": "Long.", "x-brief": "Short." },
+                "to": { "type": "string", "description": "Long.", "examples": ["+14155550123"], "x-brief": "Short." },
                 "kind": { "type": "string", "description": "a, b or c.", "x-brief": { "enum": ["a", "b"] } },
                 "rare": { "type": "string", "x-brief": false },
                 "limit": { "type": "integer", "minimum": 0, "description": "At most 200." },

@@ -17,8 +17,10 @@ pub struct CallOnBehalf;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// The telephone number to call, in E.164 form.
+    #[schemars(extend("examples" = ["+14155550123"]))]
     target: String,
     /// The telephone number of the person that you call for, in E.164 form. The target may call it back.
+    #[schemars(extend("examples" = ["+14155550188"]))]
     requester_phone: String,
     #[serde(default)]
     target_name: Option<String>,

@@ -24,6 +24,7 @@ pub struct Args {
     #[serde(default)]
     turn_id: Option<TurnId>,
     /// The reply. It is spoken: keep it short, without lists or markup.
+    #[schemars(extend("examples" = ["Yes, at eight."]))]
     text: String,
     /// true: the call ends after the reply is spoken.
     #[serde(default)]

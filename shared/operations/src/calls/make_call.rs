@@ -17,6 +17,7 @@ pub struct MakeCall;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// A telephone number in E.164 form (+14155550123), or the id of an agent of your organization.
+    #[schemars(extend("examples" = ["+14155550123"]))]
     to: String,
     /// Instructions that you receive with each turn of this call: its purpose, and how to speak.
     #[serde(default)]
@@ -24,12 +25,14 @@ pub struct Args {
     system_prompt: Option<String>,
     /// Spoken first. A disclosure that an AI calls, and on behalf of which person, precedes it.
     #[serde(default)]
+    #[schemars(extend("examples" = ["Hello, it is about your table."]))]
     greeting: Option<String>,
     /// The carrier's name for a voice.
     #[serde(default)]
     voice: Option<String>,
     /// The spoken language, such as en-US.
     #[serde(default)]
+    #[schemars(extend("examples" = ["en-US"]))]
     language: Option<String>,
     /// The maximum duration of the call: 30 to 3600; the default is 3600.
     #[serde(default)]
@@ -42,6 +45,7 @@ pub struct Args {
     machine_detection: bool,
     /// Likely words, such as names and products, for speech recognition.
     #[serde(default)]
+    #[schemars(extend("examples" = [["Bücher", "Acme"]]))]
     hints: Option<Vec<String>>,
     /// Speech that ends yours. high: any word. medium (the default), low: not acknowledgements such as uh-huh.
     #[serde(default)]

@@ -20,6 +20,7 @@ pub struct Args {
     /// The callId, or the carrier's id of the call.
     call_id: String,
     /// The next part of the reply. Parts are concatenated as they are: start a part with a space where one belongs.
+    #[schemars(extend("examples" = ["One moment."]))]
     text: String,
     /// false: another part follows, within eight seconds.
     #[serde(default = "yes")]

@@ -15,6 +15,7 @@ pub struct Args {
     /// The callId, or the carrier's id of the call.
     call_id: String,
     /// The keys: 0-9, * and #; w is a pause of half a second. At most 64.
+    #[schemars(extend("examples" = ["1w2#"]))]
     digits: String,
     /// A repeated request with the same key presses nothing.
     #[serde(default)]

@@ -22,8 +22,10 @@ pub struct SendVoiceMessage;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// A telephone number in E.164 form.
+    #[schemars(extend("examples" = ["+14155550123"]))]
     to: String,
     /// The text to speak, at most 1,600 characters. A disclosure that an AI calls, and on behalf of which person, precedes it.
+    #[schemars(extend("examples" = ["Your parcel is here."]))]
     text: String,
     /// The synthesizer's name for a voice; without a synthesizer, the carrier's.
     #[serde(default)]

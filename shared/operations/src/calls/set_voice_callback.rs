@@ -13,6 +13,7 @@ pub struct SetVoiceCallback;
 pub struct Args {
     /// An https URL. null or an empty text removes it; your general callback then receives these events.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schemars(extend("examples" = ["https://example.com/calls"]))]
     voice_callback_url: Option<String>,
 }
 

@@ -18,6 +18,7 @@ pub struct Args {
     /// The callId, or the carrier's id of the call.
     call_id: String,
     /// The telephone number to connect the caller with, in E.164 form.
+    #[schemars(extend("examples" = ["+14155550188"]))]
     to: String,
     /// A text that the caller hears first.
     #[serde(default)]
@@ -28,6 +29,7 @@ pub struct Args {
     summary: Option<String>,
     /// Keys that are pressed when the target answers, such as an extension: 0-9, * and #; w is a pause of half a second.
     #[serde(default)]
+    #[schemars(extend("examples" = ["ww12#"]))]
     digits: Option<String>,
 }
 

@@ -23,6 +23,7 @@ pub struct Preflight;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// A telephone number in E.164 form (+14155550123), an address, or the id of an agent of your organization.
+    #[schemars(extend("examples" = ["+14155550123"]))]
     to: String,
     #[schemars(extend("enum" = ["sms", "whatsapp", "email", "line", "voice"]))]
     channel: String,
@@ -47,6 +48,7 @@ pub struct Args {
     purpose: Option<String>,
     /// When you would send it, in RFC 3339. The default is now.
     #[serde(default)]
+    #[schemars(extend("examples" = ["2026-12-24T18:00:00Z"]))]
     scheduled_at: Option<DateTime<Utc>>,
     /// The key that you would send it with.
     #[serde(default)]

@@ -15,6 +15,7 @@ pub struct CheckConsent;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
+    #[schemars(extend("examples" = ["+14155550123"]))]
     contact: String,
     /// The default follows from the address.
     #[serde(default)]

@@ -15,6 +15,7 @@ pub struct RecordConsent;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
+    #[schemars(extend("examples" = ["+14155550123"]))]
     contact: String,
     /// The default follows from the address.
     #[serde(default)]
@@ -25,6 +26,7 @@ pub struct Args {
     consent_type: Option<String>,
     /// How the contact has consented, such as web form.
     #[serde(default)]
+    #[schemars(extend("examples" = ["web form"]))]
     source: Option<String>,
     #[serde(default)]
     notes: Option<String>,

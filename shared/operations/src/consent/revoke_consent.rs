@@ -14,6 +14,7 @@ pub struct RevokeConsent;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
+    #[schemars(extend("examples" = ["+14155550123"]))]
     contact: String,
     /// The default follows from the address.
     #[serde(default)]

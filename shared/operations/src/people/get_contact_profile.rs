@@ -17,6 +17,7 @@ pub struct GetContactProfile;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
+    #[schemars(extend("examples" = ["+14155550123"]))]
     contact: String,
 }
 

@@ -15,6 +15,7 @@ pub struct MessageAgent;
 pub struct Args {
     /// The id or the name of the agent.
     to_agent: String,
+    #[schemars(extend("examples" = ["Please call Ann back."]))]
     body: String,
     /// A repeated request with the same key sends nothing and returns the first result.
     #[serde(default)]

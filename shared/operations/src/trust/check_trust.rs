@@ -14,6 +14,7 @@ pub struct CheckTrust;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
+    #[schemars(extend("examples" = ["+14155550123"]))]
     contact: String,
 }
 

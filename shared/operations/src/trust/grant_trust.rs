@@ -15,6 +15,7 @@ pub struct GrantTrust;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
+    #[schemars(extend("examples" = ["+14155550123"]))]
     contact: String,
     /// How the contact has proven itself; the default is manual.
     #[serde(default)]

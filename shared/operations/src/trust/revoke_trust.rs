@@ -13,6 +13,7 @@ pub struct RevokeTrust;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
+    #[schemars(extend("examples" = ["+14155550123"]))]
     contact: String,
     /// false: nothing changes, and the result says what would.
     #[serde(default)]

@@ -18,6 +18,7 @@ pub struct SendOtp;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// A telephone number in E.164 form, or an e-mail address.
+    #[schemars(extend("examples" = ["+14155550123"]))]
     to: String,
     /// sms, email, whatsapp or voice. The default follows from the address.
     #[serde(default)]
@@ -34,6 +35,7 @@ pub struct Args {
     channels: Vec<String>,
     /// The language of the text, such as de-DE.
     #[serde(default)]
+    #[schemars(extend("examples" = ["de-DE"]))]
     language: Option<String>,
     /// WhatsApp: an approved template with the code as its variable 1.
     #[serde(default)]

@@ -14,6 +14,7 @@ pub struct ValidateNumber;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
+    #[schemars(extend("examples" = ["+14155550123"]))]
     phone_number: String,
 }
 

@@ -19,6 +19,7 @@ pub struct Args {
     /// The six digits.
     #[serde(deserialize_with = "text_or_number")]
     #[schemars(with = "String")]
+    #[schemars(extend("examples" = ["123456"]))]
     code: String,
     /// The contact. The default is that of your latest code.
     #[serde(default)]

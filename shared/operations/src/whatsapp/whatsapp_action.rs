@@ -33,6 +33,7 @@ pub struct Args {
     /// typing, mark_read, react, edit, delete, forward, send_poll, send_buttons, send_location, send_contact, post_status,
     /// set_chat_ttl or send_view_once.
     #[schemars(extend("x-brief" = json!({ "enum": OF_CARRIERS })))]
+    #[schemars(extend("examples" = ["react"]))]
     action: String,
     #[serde(default)]
     to: Option<String>,
@@ -41,6 +42,7 @@ pub struct Args {
     message_id: Option<String>,
     /// For react. An empty text removes the reaction.
     #[serde(default)]
+    #[schemars(extend("examples" = ["👍"]))]
     emoji: Option<String>,
     #[serde(default)]
     body: Option<String>,
@@ -64,6 +66,7 @@ pub struct Args {
     name: Option<String>,
     /// For send_contact: a card (RFC 6350).
     #[serde(default)]
+    #[schemars(extend("examples" = ["BEGIN:VCARD\nFN:Ann Lee\nTEL:+14155550123\nEND:VCARD"]))]
     vcard: Option<String>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
