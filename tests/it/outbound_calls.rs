@@ -138,7 +138,7 @@ async fn stores_call_once_before_carrier_answers_servers() {
     let live = agent.call("comms_list_calls", json!({ "live": true })).await.unwrap();
     assert_eq!(live["calls"][0]["callId"], created["callId"], "{live}");
     let early = agent.call("comms_say", json!({ "callId": id, "text": "Hello?" })).await;
-    assert_eq!(error_code(&early.unwrap_err()), "SERVICE_UNAVAILABLE");
+    assert_eq!(error_code(&early.unwrap_err()), "CALL_RINGING");
     let to_a_voicemail = json!({ "to": "+14155550124", "text": "Your flowers are here." });
     let voice_message = agent.call("comms_send_voice_message", to_a_voicemail).await.unwrap();
     assert_eq!(

@@ -24,6 +24,7 @@ pub enum Code {
     MessageNotFound,
     CallNotFound,
     CallOver,
+    CallRinging,
     TurnSuperseded,
     NotCancellable,
     NotFound,
@@ -121,6 +122,7 @@ impl Code {
             | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists
+            | Self::CallRinging
             | Self::TurnSuperseded
             | Self::NotCancellable
             | Self::AlreadyVerified
@@ -147,13 +149,14 @@ impl Code {
             | Self::ApprovalRejected
             | Self::ApprovalExpired
             | Self::IdempotencyConflict
+            | Self::ProviderRefused
             | Self::NotSupported
             | Self::PhoneNotConfigured
             | Self::ProviderUnsupported
             | Self::PoolExhaustedForContact => 422,
             Self::RateLimited | Self::AuthLockedOut | Self::ProviderRateLimited | Self::OtpMaxAttempts => 429,
             Self::Internal => 500,
-            Self::ProviderRefused | Self::ProviderMisconfigured | Self::ProviderWebhookWireFailed => 502,
+            Self::ProviderMisconfigured | Self::ProviderWebhookWireFailed => 502,
             Self::ServiceUnavailable => 503,
         }
     }
@@ -163,6 +166,7 @@ impl Code {
         matches!(
             self,
             Self::AuthLockedOut
+                | Self::CallRinging
                 | Self::RateLimited
                 | Self::SpendLimit
                 | Self::ProviderRateLimited
@@ -292,6 +296,7 @@ mod tests {
             (Code::MessageNotFound, "MESSAGE_NOT_FOUND"),
             (Code::CallNotFound, "CALL_NOT_FOUND"),
             (Code::CallOver, "CALL_OVER"),
+            (Code::CallRinging, "CALL_RINGING"),
             (Code::TurnSuperseded, "TURN_SUPERSEDED"),
             (Code::NotFound, "NOT_FOUND"),
             (Code::MethodNotAllowed, "METHOD_NOT_ALLOWED"),

@@ -72,7 +72,12 @@ pub const PROVISIONING: &[Code] = &[
 ];
 
 /// Commands to a live call.
-pub const CALL_COMMAND: &[Code] = &[Code::CallNotFound, Code::CallOver, Code::TurnSuperseded];
+pub const CALL_COMMAND: &[Code] = &[
+    Code::CallNotFound,
+    Code::CallOver,
+    Code::CallRinging,
+    Code::TurnSuperseded,
+];
 
 /// Speech synthesis.
 pub const SPEECH: &[Code] = &[
@@ -124,6 +129,7 @@ fn example_message(code: Code) -> &'static str {
         Code::MessageNotFound => "there is no message with this id",
         Code::CallNotFound => "there is no call with this id",
         Code::CallOver => "the call has ended",
+        Code::CallRinging => "the call is still ringing",
         Code::TurnSuperseded => "the caller has spoken again",
         Code::NotCancellable => "the message has left already",
         Code::NotFound => "there is no filter with this id",

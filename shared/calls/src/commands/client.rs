@@ -49,7 +49,9 @@ pub async fn send(
             return Err(call_over());
         }
         if state.is_ringing() {
-            return Err(Failure::unavailable("the call is still ringing").hint("wait for the call's first turn"));
+            return Err(Failure::new(Code::CallRinging, "the call is still ringing")
+                .hint("wait for the call's first turn")
+                .retry_after(1));
         }
         if !can_retry || started.elapsed() >= TAKEOVER_TIMEOUT {
             return Err(takeover_in_progress());

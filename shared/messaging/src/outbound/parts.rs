@@ -129,14 +129,16 @@ fn add(whole: &mut SendReceipt, part: &SendReceipt) {
 /// Adds to the failure of a part which parts have been sent.
 fn incomplete(failure: Failure, whole: &SendReceipt, number: usize, count: usize) -> Failure {
     let sent: Vec<&str> = whole.parts.iter().map(|part| part.message.as_str()).collect();
-    let channel = whole.channel;
     tracing::info!(%failure, message_id = %whole.message, part = number, "text sent in part");
-    failure
-        .on(channel)
+    let failure = failure
+        .on(whole.channel)
         .detail("failedPart", number)
         .detail("partCount", count)
-        .detail(SENT_PARTS, json!(sent))
-        .hint("the parts before were sent; repeat with the same idempotencyKey to send the others")
+        .detail(SENT_PARTS, json!(sent));
+    match failure.code.is_retryable() {
+        true => failure.hint("the parts before were sent; repeat with the same idempotencyKey to send the others"),
+        false => failure,
+    }
 }
 
 const SENT_PARTS: &str = "sentParts";
