@@ -70,6 +70,7 @@ async fn tries_the_languages_of_a_template_in_order() {
             template: Some(Template {
                 id: id.to_owned(),
                 variables: [("1".to_owned(), "Ann".to_owned())].into(),
+                is_for_codes: false,
             }),
             ..Content::default()
         })
