@@ -59,6 +59,7 @@ mod media;
 mod number_registrations;
 mod observability;
 mod operation;
+mod otlp;
 mod outages;
 mod outbound_calls;
 mod partitions;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::json;
 
-use crate::support::{HttpSession, LegacySession, ProcessCluster, RequestExt as _, TraceCollector, eventually, sms};
+use crate::support::{HttpSession, LegacySession, OtlpCollector, ProcessCluster, RequestExt as _, eventually, sms};
 
 const ANN: &str = "+14155550123";
 const SECRET: &str = "planted-in-a-body";
@@ -13,7 +13,7 @@ const SECRET: &str = "planted-in-a-body";
 /// A trace that a client starts. The spans are found by its id.
 struct Trace {
     id: String,
-    collector: TraceCollector,
+    collector: OtlpCollector,
 }
 
 impl Trace {
@@ -55,7 +55,7 @@ fn paths(spans: &[Span]) -> Vec<Vec<String>> {
 }
 
 async fn traced_fleet() -> (ProcessCluster, Trace) {
-    let collector = TraceCollector::start().await;
+    let collector = OtlpCollector::start().await;
     let settings = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()),
         ("OTEL_BSP_SCHEDULE_DELAY", "200"),

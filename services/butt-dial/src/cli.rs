@@ -142,7 +142,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         return health::run(&config, options).await;
     }
     let facts = ProcessFacts::new(command.service().unwrap_or("command"));
-    let exporter = telemetry::install(&config, &facts)?;
+    let exporters = telemetry::install(&config, &facts)?;
     let result = match command {
         Command::Serve => serve::everything(config, &facts).await,
         Command::Gateway => serve::one(config, butt_dial_gateway::ROLE, &facts).await,
@@ -164,8 +164,8 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::RewrapKeys => rewrap_keys::run(config).await,
         Command::Demo | Command::Simulator(_) | Command::Health(_) => Ok(true),
     };
-    // The shutdown blocks while it sends the remaining spans, so it runs outside the async workers.
-    let closed = tokio::task::spawn_blocking(|| exporter.shutdown()).await;
-    closed.map_err(|error| ConfigError(format!("the trace exporter failed to shut down: {error}")))?;
+    // The shutdown blocks while it sends what remains, so it runs outside the async workers.
+    let closed = tokio::task::spawn_blocking(|| exporters.shutdown()).await;
+    closed.map_err(|error| ConfigError(format!("the exporters failed to shut down: {error}")))?;
     result
 }

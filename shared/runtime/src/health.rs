@@ -14,7 +14,7 @@ use axum::{
 };
 use butt_dial_domain::Failure;
 use butt_dial_identity::token;
-use prometheus::TextEncoder;
+use prometheus::{TextEncoder, proto::MetricFamily};
 use serde_json::{Value, json};
 use url::Host;
 
@@ -221,7 +221,8 @@ async fn metrics_of_own_port(
     render(&platform)
 }
 
-fn render(platform: &Platform) -> Response {
+/// Reads all metrics of the process.
+pub fn gather(platform: &Platform) -> Vec<MetricFamily> {
     let backends = platform.backends();
     platform
         .telemetry
@@ -229,7 +230,11 @@ fn render(platform: &Platform) -> Response {
     if let Some(redis) = &backends.redis {
         platform.telemetry.observe_redis_pool(redis.pool_status());
     }
-    match TextEncoder::new().encode_to_string(&platform.telemetry.registry.gather()) {
+    platform.telemetry.registry.gather()
+}
+
+fn render(platform: &Platform) -> Response {
+    match TextEncoder::new().encode_to_string(&gather(platform)) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics encoding failed");

@@ -12,6 +12,7 @@ use crate::{
     Backend, Config, Lifecycle, Platform, Role, health,
     http::{self, ConnectionLimits, HttpListener, Routes, TrustedProxies},
     platform::StartError,
+    telemetry::MetricExporter,
 };
 
 /// The pause between two attempts to reach the backends.
@@ -147,6 +148,7 @@ impl Prepared {
             tracing::info!(service = role.name, "role started");
         }
         health::watch_backends(&platform);
+        export_metrics(&platform, roles)?;
         let observe = from_fn_with_state(platform.telemetry.clone(), http::observe);
         let metrics_address = door.metrics.as_ref().map(|listener| listener.address);
         if let Some(listener) = door.metrics.take() {
@@ -166,6 +168,23 @@ impl Prepared {
             metrics_address,
         })
     }
+}
+
+/// Starts the export of metrics over OTLP, if it is set.
+fn export_metrics(platform: &Platform, roles: &[Role]) -> Result<(), StartError> {
+    let Some(endpoint) = platform.config.otlp.metrics.clone() else {
+        return Ok(());
+    };
+    let role = match roles {
+        [role] => role.name,
+        _ => "serve",
+    };
+    let exporter = MetricExporter::new(endpoint, role, platform.clock.clone())?;
+    let (observed, draining) = (platform.clone(), platform.lifecycle.draining().clone());
+    platform
+        .lifecycle
+        .spawn(exporter.run(draining, move || health::gather(&observed)));
+    Ok(())
 }
 
 impl Running {

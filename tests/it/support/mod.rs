@@ -18,13 +18,13 @@ mod legacy_sse;
 mod load;
 mod load_balancer;
 mod message_builders;
+mod otlp_collector;
 mod process_cluster;
 mod program;
 mod restricted;
 mod round_robin;
 mod seeded_rng;
 mod signatures;
-mod trace_collector;
 mod webhooks;
 mod write_barrier;
 
@@ -49,12 +49,12 @@ pub use legacy_session::LegacySession;
 pub use load::{LoadGenerator, ReceivedMessage, SentMessage, deduplicate, expect_exactly_once_in_order, received_all};
 pub use load_balancer::LoadBalancer;
 pub use message_builders::{email, sms, whatsapp, with};
+pub use otlp_collector::{OtlpCollector, attribute};
 pub use process_cluster::{ProcessCluster, Service};
 pub use program::{Program, program_command, run_program};
 pub use restricted::expect_not_granted;
 pub use seeded_rng::SeededRng;
 pub use signatures::{expect_butt_dial_signature, expect_not_signed, expect_signed, expect_standard_signature};
-pub use trace_collector::TraceCollector;
 pub use webhooks::{Webhook, mail_event, message_sid, twilio_signature};
 pub use write_barrier::WriteBarrier;
 

@@ -8,6 +8,7 @@ mod http;
 mod limits;
 mod log;
 mod nats;
+mod otlp;
 mod outbound;
 mod senders;
 mod source;
@@ -35,6 +36,7 @@ use chrono::TimeDelta;
 use ipnet::IpNet;
 use url::Url;
 
+pub use otlp::OtlpConfig;
 use source::Source;
 pub use vendors::{AiVendors, CarrierSetup};
 
@@ -123,7 +125,7 @@ pub struct Config {
     pub blobs: Option<BlobsConfig>,
     pub log_level: String,
     pub log_json: bool,
-    pub otlp_endpoint: Option<Url>,
+    pub otlp: OtlpConfig,
     pub shutdown_delay: Duration,
     pub shutdown_timeout: Duration,
 }
@@ -248,7 +250,7 @@ impl Config {
             accounts,
             log_level: log::level(&source)?,
             log_json: log::is_json(&source)?,
-            otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
+            otlp: otlp::settings(&source)?,
             shutdown_delay: Duration::from_secs(source.number("shutdown_delay_seconds", 0, 60)?),
             shutdown_timeout: Duration::from_secs(source.number("shutdown_timeout_seconds", 1, 300)?),
         };

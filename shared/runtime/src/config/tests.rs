@@ -342,3 +342,28 @@ fn reads_identity_and_certificates_of_nats() {
     assert!(error(&[("NATS_CLIENT_KEY_PATH", "/x")]).contains("NATS_CLIENT_CERTIFICATE_PATH"));
     assert!(error(&[("NATS_CA_PATH", "/nowhere/ca.pem")]).contains("/nowhere/ca.pem"));
 }
+
+#[test]
+fn signals_go_to_the_collector_that_is_set() {
+    let paths = |pairs: &[(&str, &str)]| {
+        let otlp = load_single(pairs).unwrap().otlp;
+        [otlp.traces, otlp.metrics, otlp.logs].map(|url| url.map_or_else(String::new, String::from))
+    };
+    const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/x/");
+    assert_eq!(paths(&[]), ["", "", ""]);
+    assert_eq!(paths(&[ENDPOINT]), ["http://c:4318/x/v1/traces", "", ""]);
+    let all = [
+        ENDPOINT,
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "https://logs/in"),
+    ];
+    assert_eq!(paths(&all), ["", "http://c:4318/x/v1/metrics", "https://logs/in"]);
+    for signal in ["METRICS", "LOGS"] {
+        let name = format!("OTEL_{signal}_EXPORTER");
+        let problem = error(&[(name.as_str(), "otlp")]);
+        assert!(problem.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{problem}");
+        assert!(error(&[ENDPOINT, (name.as_str(), "console")]).contains("none"));
+    }
+}

@@ -25,8 +25,14 @@ pub struct ProcessFacts {
     pub role: &'static str,
     /// Role and version as members of a JSON object, each followed by a comma. Rendered once, because each line begins with them.
     members: Arc<str>,
-    /// The same for the replica, which is known once the process is assembled.
-    replica: Arc<OnceLock<String>>,
+    /// The replica, which is known once the process is assembled.
+    replica: Arc<OnceLock<Replica>>,
+}
+
+struct Replica {
+    name: String,
+    /// As a member of a JSON object, followed by a comma.
+    member: String,
 }
 
 impl ProcessFacts {
@@ -41,14 +47,21 @@ impl ProcessFacts {
 
     /// Names the replica in all further lines. Only the first call has an effect.
     pub fn set_replica(&self, replica: &str) {
-        self.replica.get_or_init(|| format!(r#""replica":{},"#, json!(replica)));
+        self.replica.get_or_init(|| Replica {
+            name: replica.to_owned(),
+            member: format!(r#""replica":{},"#, json!(replica)),
+        });
+    }
+
+    pub(super) fn replica(&self) -> Option<&str> {
+        self.replica.get().map(|replica| replica.name.as_str())
     }
 
     /// Writes the beginning of a line.
     fn write(&self, writer: &mut impl fmt::Write) -> fmt::Result {
         writer.write_char('{')?;
         writer.write_str(&self.members)?;
-        writer.write_str(self.replica.get().map_or("", String::as_str))
+        writer.write_str(self.replica.get().map_or("", |replica| replica.member.as_str()))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Traces: propagation of the W3C trace context over HTTP and over the bus, and export over OTLP.
 
-use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::http::StatusCode;
 use opentelemetry::{
-    Context, KeyValue,
+    Context,
     propagation::{Extractor, Injector, TextMapPropagator},
     trace::{Status, TracerProvider},
 };
@@ -16,43 +16,14 @@ use opentelemetry_sdk::{
     runtime,
     trace::{SdkTracerProvider, SpanData, Tracer, span_processor_with_async_runtime::BatchSpanProcessor},
 };
-use prometheus::{IntCounter, Registry};
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use url::Url;
 
+use super::otlp::{TRACE_FAILURES, client, config_error, count, resource};
 use crate::config::ConfigError;
 
-/// Exports spans in batches. `shutdown` sends the remaining ones.
-#[derive(Default)]
-pub struct TraceExporter(Option<SdkTracerProvider>);
-
-impl TraceExporter {
-    /// Blocks until the remaining spans are sent or dropped.
-    pub fn shutdown(self) {
-        if let Some(provider) = self.0
-            && let Err(error) = provider.shutdown()
-        {
-            tracing::warn!(%error, "trace export at shutdown failed");
-        }
-    }
-}
-
 pub(super) type TraceLayer<S> = OpenTelemetryLayer<S, Tracer>;
-
-/// Spans of this process that were not exported, because the collector did not take them. A static, because the exporter
-/// belongs to the process like its logger, and is installed before there is a registry of metrics.
-static EXPORT_FAILURES: LazyLock<Option<IntCounter>> = LazyLock::new(|| {
-    let help = "Batches of spans that the trace collector did not take.";
-    IntCounter::new("bd_trace_export_failures_total", help).ok()
-});
-
-pub(super) fn register_metrics(registry: &Registry) -> Result<(), prometheus::Error> {
-    match &*EXPORT_FAILURES {
-        Some(failures) => registry.register(Box::new(failures.clone())),
-        None => Ok(()),
-    }
-}
 
 /// Counts and logs failed exports. The library drops the spans silently.
 #[derive(Debug)]
@@ -63,9 +34,7 @@ impl opentelemetry_sdk::trace::SpanExporter for CountingExporter {
         let spans = batch.len();
         let exported = self.0.export(batch).await;
         if let Err(error) = &exported {
-            if let Some(failures) = &*EXPORT_FAILURES {
-                failures.inc();
-            }
+            count(&TRACE_FAILURES);
             tracing::warn!(%error, spans, "trace export failed");
         }
         exported
@@ -80,36 +49,15 @@ impl opentelemetry_sdk::trace::SpanExporter for CountingExporter {
     }
 }
 
-/// Describes this process. The standard variables take precedence.
-fn resource(role: &'static str) -> Resource {
-    let builder = Resource::builder();
-    let builder = match std::env::var_os("OTEL_SERVICE_NAME") {
-        Some(_) => builder,
-        None => builder.with_service_name(format!("butt-dial-{role}")),
-    };
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    builder
-        .with_attributes([
-            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-            KeyValue::new("service.instance.id", format!("{host}-{}", std::process::id())),
-        ])
-        .build()
-}
-
-pub(super) fn exporter<S>(endpoint: &Url, role: &'static str) -> Result<(TraceLayer<S>, TraceExporter), ConfigError>
+/// Exports spans in batches. `shutdown` sends the remaining ones.
+pub(super) fn exporter<S>(endpoint: &Url, role: &str) -> Result<(TraceLayer<S>, SdkTracerProvider), ConfigError>
 where
     S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
 {
-    let config_error = |error: &dyn std::fmt::Display| ConfigError(format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}"));
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .map_err(|error| config_error(&error))?;
-    let traces = format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/'));
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(client)
-        .with_endpoint(traces)
+        .with_http_client(client()?)
+        .with_endpoint(endpoint.as_str())
         .build()
         .map_err(|error| config_error(&error))?;
     let provider = SdkTracerProvider::builder()
@@ -118,7 +66,7 @@ where
         .with_resource(resource(role))
         .build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("butt-dial"));
-    Ok((layer, TraceExporter(Some(provider))))
+    Ok((layer, provider))
 }
 
 /// Makes `span` a child of the sender's span, if the headers contain a `traceparent`.
