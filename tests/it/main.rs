@@ -67,6 +67,7 @@ mod postgres_access;
 mod production_checks;
 mod provisioning;
 mod receipts;
+mod redis_access;
 mod relay_failover;
 mod relay_failover_faults;
 mod relay_failover_load;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -23,17 +24,43 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const SERVICE: &str = "orders";
 const SLOTS: usize = 16_384;
 
+/// The certificate that all servers of an encrypted set share, for `127.0.0.1` and `localhost`.
+struct Encryption(Process);
+
+impl Encryption {
+    fn new() -> Self {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let generated = rcgen::generate_simple_self_signed(names).expect("a certificate");
+        let encryption = Self(Process::new("redis-certificate", "TERM", None));
+        fs::write(encryption.certificate(), generated.cert.pem()).expect("the certificate's file");
+        fs::write(encryption.key(), generated.signing_key.serialize_pem()).expect("the key's file");
+        encryption
+    }
+
+    fn certificate(&self) -> PathBuf {
+        self.0.directory().join("cert.pem")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.0.directory().join("key.pem")
+    }
+}
+
 /// One server of a set.
 struct Member {
     process: Process,
+    /// The port of clients and of the other servers.
     port: Port,
+    /// The port of the commands of the set, when clients and servers need TLS.
+    plain: Option<Port>,
 }
 
 impl Member {
-    async fn start(arguments: &[String], config: Option<&str>) -> Self {
+    async fn start(arguments: &[String], config: Option<&str>, encryption: Option<&Encryption>) -> Self {
         let mut member = Self {
             process: Process::new("redis", "TERM", None),
             port: Port::reserve(),
+            plain: encryption.map(|_| Port::reserve()),
         };
         let mut command = member.process.command(find_program("redis-server", &[]));
         if let Some(config) = config {
@@ -42,11 +69,33 @@ impl Member {
             fs::write(&path, config).expect("the settings of the server");
             command.arg(path);
         }
-        command.args(["--bind", "127.0.0.1", "--port", &member.port.number().to_string()]);
+        command.args(["--bind", "127.0.0.1"]);
+        command.args([
+            "--port",
+            &member.plain.as_ref().unwrap_or(&member.port).number().to_string(),
+        ]);
+        if let Some(encryption) = encryption {
+            let certificate = encryption.certificate();
+            command.args(["--tls-port", &member.port.number().to_string()]);
+            command.args([
+                "--tls-replication",
+                "yes",
+                "--tls-cluster",
+                "yes",
+                "--tls-auth-clients",
+                "no",
+            ]);
+            command
+                .arg("--tls-cert-file")
+                .arg(&certificate)
+                .arg("--tls-ca-cert-file")
+                .arg(certificate);
+            command.arg("--tls-key-file").arg(encryption.key());
+        }
         command.arg("--dir").arg(member.process.directory());
         command.args(arguments);
         member.process.spawn(command);
-        let address = member.address();
+        let address = member.command_address();
         let is_ready = async || responds(&address).await.unwrap_or(false);
         member.process.wait_until_ready(is_ready).await;
         member
@@ -56,9 +105,13 @@ impl Member {
         format!("127.0.0.1:{}", self.port.number())
     }
 
+    fn command_address(&self) -> String {
+        format!("127.0.0.1:{}", self.plain.as_ref().unwrap_or(&self.port).number())
+    }
+
     /// Sends one command of words without spaces. Returns the response.
     async fn run(&self, command: &str) -> String {
-        let response = tokio::time::timeout(RESPONSE_TIMEOUT, exchange(&self.address(), command)).await;
+        let response = tokio::time::timeout(RESPONSE_TIMEOUT, exchange(&self.command_address(), command)).await;
         response.expect("a response in time").unwrap_or_default()
     }
 
@@ -80,11 +133,22 @@ impl Member {
 pub struct RedisSentinels {
     servers: Vec<Member>,
     sentinels: Vec<Member>,
+    encryption: Option<Encryption>,
 }
 
 impl RedisSentinels {
-    /// Starts the set. Clients and sentinels have these passwords.
+    /// Starts the set. Clients and servers have a password.
     pub async fn start() -> Self {
+        Self::new(None).await
+    }
+
+    /// Starts a set in which clients, servers and sentinels need TLS.
+    pub async fn start_encrypted() -> Self {
+        Self::new(Some(Encryption::new())).await
+    }
+
+    async fn new(encryption: Option<Encryption>) -> Self {
+        let tls = encryption.as_ref();
         let server = |more: &[&str]| {
             let all = [
                 "--save",
@@ -99,16 +163,17 @@ impl RedisSentinels {
             let arguments = all.iter().chain(more).map(|&text| text.to_owned());
             arguments.collect::<Vec<String>>()
         };
-        let primary = Member::start(&server(&[]), None).await;
+        let primary = Member::start(&server(&[]), None, tls).await;
         let port = primary.port.number();
-        let replica = Member::start(&server(&["--replicaof", &format!("127.0.0.1 {port}")]), None).await;
+        let replica = server(&["--replicaof", &format!("127.0.0.1 {port}")]);
+        let replica = Member::start(&replica, None, tls).await;
         let config = format!(
             "sentinel monitor {SERVICE} 127.0.0.1 {port} 2\nsentinel auth-pass {SERVICE} p@ss\n\
              sentinel down-after-milliseconds {SERVICE} 500\nsentinel failover-timeout {SERVICE} 3000\n"
         );
         let mut sentinels = Vec::new();
         for _ in 0..3 {
-            sentinels.push(Member::start(&["--sentinel".to_owned()], Some(&config)).await);
+            sentinels.push(Member::start(&["--sentinel".to_owned()], Some(&config), tls).await);
         }
         for sentinel in &sentinels {
             sentinel
@@ -124,12 +189,19 @@ impl RedisSentinels {
         Self {
             servers: vec![primary, replica],
             sentinels,
+            encryption,
         }
     }
 
     pub fn url(&self) -> String {
         let hosts: Vec<String> = self.sentinels.iter().map(Member::address).collect();
-        format!("redis+sentinel://:p%40ss@{}/{SERVICE}", hosts.join(","))
+        let scheme = scheme(self.encryption.as_ref());
+        format!("{scheme}+sentinel://:p%40ss@{}/{SERVICE}", hosts.join(","))
+    }
+
+    /// Returns the certificate of the encrypted set, as PEM. Clients have to trust it explicitly.
+    pub fn certificate(&self) -> PathBuf {
+        self.encryption.as_ref().expect("an encrypted set").certificate()
     }
 
     /// Waits until the replica has all writes, and kills the primary.
@@ -168,7 +240,7 @@ impl RedisSentinels {
     }
 
     async fn wait_for_replica(&self, primary: usize) {
-        let address = self.servers[primary].address();
+        let address = self.servers[primary].command_address();
         // A closed half of the connection would end the wait.
         let response = redis::exchange(&address, "AUTH p@ss\r\nWAIT 1 5000")
             .await
@@ -181,10 +253,20 @@ impl RedisSentinels {
 pub struct RedisCluster {
     nodes: Vec<Member>,
     _bus_ports: Vec<Port>,
+    encryption: Option<Encryption>,
 }
 
 impl RedisCluster {
     pub async fn start(count: usize) -> Self {
+        Self::new(count, None).await
+    }
+
+    /// Starts a cluster in which clients and nodes need TLS.
+    pub async fn start_encrypted(count: usize) -> Self {
+        Self::new(count, Some(Encryption::new())).await
+    }
+
+    async fn new(count: usize, encryption: Option<Encryption>) -> Self {
         let bus_ports: Vec<Port> = (0..count).map(|_| Port::reserve()).collect();
         let mut nodes = Vec::new();
         for bus in &bus_ports {
@@ -200,7 +282,7 @@ impl RedisCluster {
                 "--cluster-port",
                 &bus.number().to_string(),
             ];
-            nodes.push(Member::start(&arguments.map(str::to_owned), None).await);
+            nodes.push(Member::start(&arguments.map(str::to_owned), None, encryption.as_ref()).await);
         }
         for (index, node) in nodes.iter().enumerate() {
             let (first, end) = (index * SLOTS / count, (index + 1) * SLOTS / count);
@@ -221,12 +303,19 @@ impl RedisCluster {
         Self {
             nodes,
             _bus_ports: bus_ports,
+            encryption,
         }
     }
 
     /// Returns the URL with one node: clients find the others.
     pub fn url(&self) -> String {
-        format!("redis+cluster://{}", self.nodes[0].address())
+        let scheme = scheme(self.encryption.as_ref());
+        format!("{scheme}+cluster://{}", self.nodes[0].address())
+    }
+
+    /// Returns the certificate of the encrypted cluster, as PEM. Clients have to trust it explicitly.
+    pub fn certificate(&self) -> PathBuf {
+        self.encryption.as_ref().expect("an encrypted cluster").certificate()
     }
 
     /// Returns the URL of a node, as if it were a server alone.
@@ -267,6 +356,10 @@ impl RedisCluster {
                 .await;
         }
     }
+}
+
+fn scheme(encryption: Option<&Encryption>) -> &'static str {
+    encryption.map_or("redis", |_| "rediss")
 }
 
 /// Sends a command and reads until the server closes the connection, which it does when it has answered: a sentinel knows no QUIT.
