@@ -95,6 +95,7 @@ mod senders;
 mod sends;
 mod service_charges;
 mod sqlite;
+mod sqlite_schema;
 mod store;
 mod subject_erasure;
 mod subject_jobs;

@@ -14,7 +14,7 @@ use crate::{
     postgres_migrations,
     recent_changes::RecentChanges,
     sends::batchers::Batchers,
-    sqlite,
+    sqlite, sqlite_schema,
 };
 
 /// How to connect to the database.
@@ -100,6 +100,7 @@ impl Store {
             Engine::Sqlite { write, .. } => {
                 // A change of a table fails on a connection with triggers that use columns of later migrations.
                 let mut connection = write.connect_options().connect().await?;
+                sqlite_schema::create(&mut connection).await?;
                 migrations::for_sqlite().run(&mut connection).await?;
                 connection.close().await?;
             }

@@ -232,10 +232,10 @@ type PaidMessage = (
 );
 
 /// A directory that is deleted at the end of the test.
-struct Directory(PathBuf);
+pub struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let name = format!("butt-dial-store-{}", butt_dial_domain::ids::random());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();

@@ -56,6 +56,7 @@ mod sender_orders;
 mod senders;
 mod sends;
 mod sqlite;
+mod sqlite_schema;
 mod subjects;
 mod suppressions;
 mod tokens;
