@@ -43,6 +43,7 @@ mod granted_people;
 mod grants;
 mod hostile_sockets;
 mod hostile_webhooks;
+mod hung_backends;
 mod idempotency;
 mod inbound;
 mod inbound_calls;

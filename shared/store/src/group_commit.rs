@@ -16,9 +16,11 @@ use crate::StoreError;
 const MAX_BATCH: usize = 128;
 /// The capacity of the queue. Further callers wait until there is space.
 const QUEUE_CAPACITY: usize = 4_096;
-/// The longest time for one batch. Longer than the acquire timeout plus the statement timeout, so it only applies to a database
-/// that does not answer at all. The other callers in the queue wait for that long.
-const BATCH_TIMEOUT: Duration = Duration::from_secs(8);
+/// The longest time for one batch of writes. Longer than the acquire timeout plus the statement timeout, so it only applies to a
+/// database that does not answer at all. The other callers in the queue wait for that long.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
+/// The same for reads, which wait for no lock: a send that hangs on its first one is refused after this time.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(4);
 
 type Reply<R> = oneshot::Sender<Result<R, StoreError>>;
 
@@ -40,8 +42,8 @@ where
     T: Clone + Send + Sync + 'static,
     R: Send + 'static,
 {
-    /// Starts the task. `write` commits all items or none, and returns one result per item, in the same order.
-    pub fn start<F, Fut>(tasks: &TaskTracker, write: F) -> Self
+    /// Starts the task. `write` commits all items or none, within `limit`, and returns one result per item, in the same order.
+    pub fn start<F, Fut>(tasks: &TaskTracker, limit: Duration, write: F) -> Self
     where
         F: Fn(Arc<[T]>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<R>, StoreError>> + Send + 'static,
@@ -51,7 +53,7 @@ where
             let mut batch = Vec::with_capacity(MAX_BATCH);
             while receiver.recv_many(&mut batch, MAX_BATCH).await > 0 {
                 let (items, replies): (Vec<T>, Vec<Reply<R>>) = batch.drain(..).unzip();
-                commit(&write, items.into(), replies).await;
+                commit(&write, limit, items.into(), replies).await;
             }
         });
         Self { queue }
@@ -66,13 +68,13 @@ where
     }
 }
 
-async fn commit<T, R, F, Fut>(write: &F, items: Arc<[T]>, replies: Vec<Reply<R>>)
+async fn commit<T, R, F, Fut>(write: &F, limit: Duration, items: Arc<[T]>, replies: Vec<Reply<R>>)
 where
     T: Clone,
     F: Fn(Arc<[T]>) -> Fut,
     Fut: Future<Output = Result<Vec<R>, StoreError>>,
 {
-    match with_timeout(write(items.clone())).await {
+    match with_timeout(limit, write(items.clone())).await {
         Ok(results) => {
             // A dropped caller is not an error: its write is committed all the same.
             for (reply, result) in replies.into_iter().zip(results) {
@@ -93,7 +95,9 @@ where
             for (item, reply) in items.iter().zip(replies) {
                 let result = match &unavailable {
                     Some(text) => Err(shared(text, true)),
-                    None => with_timeout(write(Arc::from([item.clone()]))).await.and_then(only),
+                    None => with_timeout(limit, write(Arc::from([item.clone()])))
+                        .await
+                        .and_then(only),
                 };
                 if let Err(error) = &result
                     && error.is_unavailable()
@@ -106,9 +110,9 @@ where
     }
 }
 
-async fn with_timeout<T>(write: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+async fn with_timeout<T>(limit: Duration, write: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let timed_out = |_| StoreError::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
-    timeout(BATCH_TIMEOUT, write).await.map_err(timed_out)?
+    timeout(limit, write).await.map_err(timed_out)?
 }
 
 fn only<R>(mut results: Vec<R>) -> Result<R, StoreError> {
@@ -138,7 +142,7 @@ mod tests {
         let written = Arc::new(Mutex::new(Vec::new()));
         let log = written.clone();
         let tasks = TaskTracker::new();
-        let group = Batcher::start(&tasks, move |items: Arc<[i32]>| {
+        let group = Batcher::start(&tasks, WRITE_TIMEOUT, move |items: Arc<[i32]>| {
             log.lock().unwrap().push(items.to_vec());
             let answer = write(&items).map(|()| items.iter().map(|n| n * 10).collect());
             std::future::ready(answer)

@@ -71,6 +71,17 @@ impl ProcessCluster {
         cluster
     }
 
+    /// Starts one of each service, on servers of this test alone.
+    pub async fn breakable(settings: &[(&str, &str)]) -> Self {
+        let backends = Some(Backends::start_own().await);
+        let mut cluster = Self::create(Service::Gateway, backends, settings).await;
+        cluster.start_entry().await;
+        for service in [Service::Dispatcher, Service::Ingest, Service::Relay] {
+            cluster.start(service).await;
+        }
+        cluster
+    }
+
     /// Starts a gateway and a webhook ingest. No dispatcher reads their messages yet.
     pub async fn without_dispatcher(settings: &[(&str, &str)]) -> Self {
         let backends = Some(Backends::start().await);

@@ -36,6 +36,8 @@ const WITHDRAW_INTERVAL: Duration = Duration::from_millis(250);
 const SLOW_ACCEPT: Duration = Duration::from_millis(100);
 /// An error may hide a committed acceptance; the second attempt finds it.
 const ACCEPT_ATTEMPTS: u32 = 2;
+/// The attempt is repeated only if it failed sooner: a broken connection, and no database that does not answer.
+const QUICK_FAILURE: Duration = Duration::from_secs(1);
 
 /// A persisted message with a reservation. Its holder may send it once.
 pub(super) struct ReservedMessage {
@@ -235,8 +237,10 @@ fn accepted_send(
 
 async fn accept(outbound: &Outbound, send: Arc<AcceptedSend>) -> Result<Acceptance, StoreError> {
     for _ in 1..ACCEPT_ATTEMPTS {
+        let started = Instant::now();
         match outbound.store.accept_send(send.clone()).await {
-            Err(error) if error.is_unavailable() => {
+            // A database that hangs would let the client wait for another time limit.
+            Err(error) if error.is_unavailable() && started.elapsed() < QUICK_FAILURE => {
                 tracing::info!(%error, message_id = %send.id, "acceptance retried");
             }
             result => return result,

@@ -9,7 +9,7 @@ use crate::{
     StoreError,
     contact_state::{self, ContactQuery, ContactState},
     engine::Engine,
-    group_commit::Batcher,
+    group_commit::{Batcher, READ_TIMEOUT, WRITE_TIMEOUT},
 };
 
 /// The batchers of a store.
@@ -36,22 +36,24 @@ impl Batchers {
             Engine::Postgres(pool) => {
                 let (a, b, c) = (pool.clone(), pool.clone(), pool.clone());
                 Self {
-                    contact: Batcher::start(tasks, move |queries| {
+                    contact: Batcher::start(tasks, READ_TIMEOUT, move |queries| {
                         contact_state::find_in_postgres(a.clone(), queries)
                     }),
                     writes: Writes::Separate {
-                        accept: Batcher::start(tasks, move |items| postgres::accept(b.clone(), items)),
-                        settle: Batcher::start(tasks, move |items| postgres::settle(c.clone(), items)),
+                        accept: Batcher::start(tasks, WRITE_TIMEOUT, move |items| postgres::accept(b.clone(), items)),
+                        settle: Batcher::start(tasks, WRITE_TIMEOUT, move |items| postgres::settle(c.clone(), items)),
                     },
                 }
             }
             Engine::Sqlite { contacts, write, .. } => {
                 let (contacts, write) = (contacts.clone(), write.clone());
                 Self {
-                    contact: Batcher::start(tasks, move |queries| {
+                    contact: Batcher::start(tasks, READ_TIMEOUT, move |queries| {
                         contact_state::find_in_sqlite(contacts.clone(), queries)
                     }),
-                    writes: Writes::Shared(Batcher::start(tasks, move |items| sqlite::write(write.clone(), items))),
+                    writes: Writes::Shared(Batcher::start(tasks, WRITE_TIMEOUT, move |items| {
+                        sqlite::write(write.clone(), items)
+                    })),
                 }
             }
         }

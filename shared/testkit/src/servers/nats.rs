@@ -134,6 +134,15 @@ impl Nats {
         self.process.stop("TERM").await;
     }
 
+    /// Halts the server: it accepts connections and does not answer.
+    pub fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    pub fn resume(&self) {
+        self.process.resume();
+    }
+
     pub fn kill(&mut self) {
         self.process.kill();
     }

@@ -136,6 +136,15 @@ impl Postgres {
         self.process.stop("INT").await;
     }
 
+    /// Halts the server: it accepts connections and does not answer.
+    pub fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    pub fn resume(&self) {
+        self.process.resume();
+    }
+
     pub fn kill(&mut self) {
         self.process.kill();
     }

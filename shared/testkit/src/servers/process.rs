@@ -128,6 +128,28 @@ impl Process {
         self.unwatch();
     }
 
+    /// Halts the process and its children: connections are accepted by the kernel, and stay open and silent.
+    pub(crate) fn freeze(&self) {
+        self.signal_all("STOP");
+    }
+
+    /// Continues the halted processes.
+    pub(crate) fn resume(&self) {
+        self.signal_all("CONT");
+    }
+
+    /// Sends a signal to the process, and then to its children, which it can't replace once it is halted.
+    fn signal_all(&self, signal: &str) {
+        let child = self.child.as_ref().expect("a running server");
+        assert!(send(signal, child), "can't signal {}", self.name);
+        let id = child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        // One of the children may have ended meanwhile.
+        let script = format!("for child in {children}; do kill -{signal} $child; done; true");
+        let sent = Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "can't signal {}", self.name);
+    }
+
     /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -152,6 +174,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.child.is_some() {
+            // A halted process would not end, and its children would stay.
+            self.resume();
+        }
         if let Some(child) = &mut self.child
             && send(self.quit, child)
         {

@@ -121,6 +121,15 @@ impl Redis {
         self.process.stop("TERM").await;
     }
 
+    /// Halts the server: it accepts connections and does not answer.
+    pub fn freeze(&self) {
+        self.process.freeze();
+    }
+
+    pub fn resume(&self) {
+        self.process.resume();
+    }
+
     pub fn kill(&mut self) {
         self.process.kill();
     }
