@@ -22,7 +22,7 @@ mod rules;
 
 use std::sync::Arc;
 
-use butt_dial_domain::{AgentId, Channel, Failure, SendPurpose, message::Content};
+use butt_dial_domain::{Address, AgentId, Channel, Failure, SendPurpose, message::Content};
 use prometheus::{IntCounterVec, Opts, Registry};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -45,6 +45,14 @@ use rules::Observation;
 /// The id of the rule about the content, which is code alone.
 const CONTENT: &str = "content";
 const CONSENT_REVOKED: &str = "consent-revoked";
+
+/// Reads the tables of places and the patterns of contents, which the first decision would do otherwise.
+pub fn read_tables() {
+    if let Ok(address) = Address::parse(Channel::Sms, "+14155550100") {
+        Place::of(&address);
+    }
+    rules::content::evaluate_text("");
+}
 
 /// The choices of an operator about compliance.
 #[derive(Clone, Debug)]

@@ -6,12 +6,20 @@ use butt_dial_domain::{
     Channel, OrgId,
     inbound::{InboundMessage, Keyword},
 };
-use butt_dial_language::{Certainty, Revocation, keyword, mail_keyword, mail_revocation, revocation};
+use butt_dial_language::{Certainty, Revocation, instruction, keyword, mail_keyword, mail_revocation, revocation};
 use butt_dial_store::{ConsentEvidence, ConsentMethod};
 use butt_dial_vault::Vault;
 use serde_json::{Value, json};
 
 use super::unsubscribe;
+
+/// Reads the tables of words, which the first received message would do otherwise.
+pub fn read_tables() {
+    const TEXT: &str = "Please stop sending these messages";
+    keyword(TEXT);
+    revocation(TEXT);
+    instruction::find(TEXT);
+}
 
 /// Detects the keyword of a message. A mail has STOP and START, in its subject or, once it is fetched, in its text. HELP
 /// in a mail is a request to the agent.

@@ -37,6 +37,7 @@ mod webhook;
 pub use dead_letter::{DeadLetterView, EventView};
 pub use discard::discard_read;
 pub use handle::Inbound;
+pub use keyword::read_tables;
 pub use partitions::{MAX_PARTITIONS, Partition, Partitions};
 pub use receipts::status_label;
 pub use routes::{REFRESH_INTERVAL, Routes};

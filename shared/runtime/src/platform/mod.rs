@@ -10,6 +10,7 @@ pub mod partitions;
 mod product;
 mod product_metrics;
 mod start_error;
+mod warm;
 
 use std::{sync::Arc, time::Duration};
 
@@ -67,6 +68,7 @@ impl Platform {
     async fn connect(config: Config, lifecycle: Lifecycle, port: u16) -> Result<Self, StartError> {
         let telemetry = Telemetry::new().map_err(|error| StartError::Other(error.to_string()))?;
         let (clock, replica) = (Clock::System, ReplicaId::generate());
+        let warming = warm::start();
         let backends = Backends::connect(&config, &replica).await?;
         let connected = carriers::connect(&config).await?;
         let public_urls = PublicUrls::new(public_url(&config, port));
@@ -88,6 +90,9 @@ impl Platform {
             tasks: lifecycle.in_flight().clone(),
         };
         let product = parts.assemble()?;
+        // Ready is what sends at its usual speed.
+        warming.await.map_err(|error| StartError::Other(error.to_string()))?;
+        warm::start_words();
         telemetry.process.set_simulated(config.carriers.are_simulated());
         let guard = product.guard.clone();
         lifecycle.spawn_periodic(LAST_USED_FLUSH_INTERVAL, move || {

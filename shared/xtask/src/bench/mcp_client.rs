@@ -58,6 +58,14 @@ impl Endpoint {
         }
     }
 
+    /// The agent of a server, at another replica.
+    pub fn replica(address: SocketAddr, server: &Server) -> Self {
+        Self {
+            address,
+            ..Self::agent(server)
+        }
+    }
+
     pub fn post(&self, path: &str, session: &str, body: &str) -> Vec<u8> {
         format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\n{}{session}Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",

@@ -44,7 +44,7 @@ pub struct Options {
     /// Number of earlier sends of the agent before the cost of a call is measured again.
     #[arg(long, default_value_t = 200_000)]
     history: u64,
-    /// Run only these parts: ping, embedded, servers, sweep, life, sessions, connect, start, tenants, webhooks, delivery, partitions,
+    /// Run only these parts: ping, embedded, servers, sweep, life, sessions, connect, start, cold, tenants, webhooks, delivery, partitions,
     /// calls, relays, soak. Default: all except relays and soak.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -140,6 +140,9 @@ async fn measure(options: Options) -> anyhow::Result<()> {
     }
     if bench.runs("start") {
         start::cold(&mut bench).await?;
+    }
+    if bench.runs("start") || bench.runs("cold") {
+        start::first_send(&mut bench).await?;
     }
     if bench.runs("tenants") {
         tenants::compare(&mut bench).await?;
