@@ -276,6 +276,18 @@ async fn connects_to_redis_over_tls_with_trusted_certificate() {
 }
 
 #[tokio::test]
+async fn doctor_warns_of_misspelt_variable() {
+    let shell = Shell::new(&[("WEBHOK_BASE_URL", "https://comms.example")]);
+    let text = output_text(&shell.run(&["doctor"]).await);
+    let line = text.lines().find(|line| line.contains("WEBHOK_BASE_URL")).unwrap();
+    assert!(
+        line.contains("WARNING") && line.contains(" WEBHOOK_BASE_URL "),
+        "{text}"
+    );
+    assert!(!text.contains("All checks passed"), "{text}");
+}
+
+#[tokio::test]
 async fn help_lists_commands() {
     let output = Shell::new(&[]).run(&["--help"]).await;
     for command in ["serve", "gateway", "demo", "migrate", "doctor", "bootstrap"] {

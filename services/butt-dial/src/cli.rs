@@ -143,6 +143,9 @@ async fn run(command: Command) -> Result<bool, StartError> {
     }
     let facts = ProcessFacts::new(command.service().unwrap_or("command"));
     let exporters = telemetry::install(&config, &facts)?;
+    for (variable, setting) in &config.resembling_variables {
+        tracing::warn!(variable, setting, "variable resembles a setting and is none");
+    }
     let result = match command {
         Command::Serve => serve::everything(config, &facts).await,
         Command::Gateway => serve::one(config, butt_dial_gateway::ROLE, &facts).await,

@@ -34,6 +34,12 @@ pub async fn run(config: Config, options: Options) -> Result<bool, StartError> {
         }
     };
     let mut report = Report::default();
+    for (variable, setting) in &platform.config.resembling_variables {
+        report.warn(
+            "settings",
+            &format!("the variable {variable} is no setting; is {setting} meant?"),
+        );
+    }
     check_backends(&platform, &mut report).await;
     check_vendors(&platform, &mut report).await;
     public_address::check(&platform, &mut report).await;

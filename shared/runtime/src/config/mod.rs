@@ -123,6 +123,8 @@ pub struct Config {
     pub accounts: AccountSettings,
     /// `None`: attachments are not stored.
     pub blobs: Option<BlobsConfig>,
+    /// Variables of the environment that resemble settings and are none, each with the setting.
+    pub resembling_variables: Vec<(String, String)>,
     pub log_level: String,
     pub log_json: bool,
     pub otlp: OtlpConfig,
@@ -248,6 +250,7 @@ impl Config {
             keep_times: storage::keep_times(&source)?,
             calls: calls::settings(&source)?,
             accounts,
+            resembling_variables: source.resembling.clone(),
             log_level: log::level(&source)?,
             log_json: log::is_json(&source)?,
             otlp: otlp::settings(&source)?,

@@ -1,5 +1,5 @@
 //! The sources of settings, in ascending precedence: built-in defaults, the operator's file, the environment.
-//! Rejects unknown names, so that a misspelt setting is an error.
+//! Rejects unknown names with prefixes of this program, and notes variables that resemble settings.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,9 +19,14 @@ const FILE_SUFFIX: &str = "_file";
 /// Jaro-Winkler similarity above which a vendor's variable counts as a misspelt setting.
 const MISSPELT_SIMILARITY: f64 = 0.93;
 
+/// Length from which a variable with two other characters counts as a misspelt setting.
+const MIN_RESEMBLING: usize = 8;
+
 /// The values of all settings, by lower-case name.
 pub struct Source {
     values: BTreeMap<String, String>,
+    /// Variables that resemble settings, each with the setting.
+    pub resembling: Vec<(String, String)>,
 }
 
 impl Source {
@@ -47,6 +52,7 @@ impl Source {
         }
         let mut set_directly = BTreeSet::new();
         let mut files = Vec::new();
+        let mut resembling = Vec::new();
         for (name, value) in env {
             let key = name.to_lowercase();
             let is_foreign = name.chars().any(|c| c.is_ascii_lowercase()) || name == "BUTT_DIAL_CONFIG";
@@ -67,6 +73,8 @@ impl Source {
                     &key,
                     &values,
                 ));
+            } else if let Some(known) = resembled(&key, &values) {
+                resembling.push((name, known.to_uppercase()));
             }
         }
         for (key, path) in files.into_iter().filter(|(_, path)| !path.trim().is_empty()) {
@@ -79,7 +87,7 @@ impl Source {
             }
             values.insert(key.clone(), read_file(&key, &path)?);
         }
-        Ok(Self { values })
+        Ok(Self { values, resembling })
     }
 
     /// Returns the value as written.
@@ -244,6 +252,17 @@ fn is_misspelt_vendor_key(key: &str) -> bool {
     vendor_keys().any(|known| {
         key != known && strsim::jaro_winkler(key, &known) > MISSPELT_SIMILARITY && same_vendor(key, &known)
     })
+}
+
+/// Returns the setting that the name of a variable resembles. It may be a variable of another program, so this is no error. Short
+/// names resemble too many others.
+fn resembled<'a>(key: &str, values: &'a BTreeMap<String, String>) -> Option<&'a str> {
+    let key = key.strip_suffix(FILE_SUFFIX).unwrap_or(key);
+    let mut known = values
+        .keys()
+        .filter(|known| known.len() >= MIN_RESEMBLING && known.as_str() != key);
+    let found = known.find(|known| strsim::damerau_levenshtein(key, known) <= 2)?;
+    Some(found)
 }
 
 /// Returns whether Kubernetes made this variable for a service: `<SERVICE>_SERVICE_HOST`, `<SERVICE>_SERVICE_PORT[_<NAME>]`,

@@ -70,6 +70,32 @@ fn rejects_unknown_settings() {
 }
 
 #[test]
+fn variables_that_resemble_settings_are_noted() {
+    let noted = |pairs: &[(&str, &str)]| load_single(pairs).unwrap().resembling_variables;
+    let named = |name: &str, known: &str| vec![(name.to_owned(), known.to_owned())];
+    for (name, known) in [
+        ("WEBHOK_BASE_URL", "WEBHOOK_BASE_URL"),
+        ("WEBHOOK_BASEURL", "WEBHOOK_BASE_URL"),
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("NATS_URLS", "NATS_URL"),
+        ("METRICS_TOKNE_FILE", "METRICS_TOKEN"),
+    ] {
+        assert_eq!(noted(&[(name, "x")]), named(name, known));
+    }
+    for name in [
+        "PROT",
+        "HOST_URL",
+        "WEBHOOK_SECRET",
+        "DATABASE_HOST",
+        "WEBHOOK_BASE_URL_FILE_MODE",
+        "PGHOST",
+    ] {
+        assert_eq!(noted(&[(name, "x")]), [], "{name}");
+    }
+    assert_eq!(noted(&[("WEBHOOK_BASE_URL", "https://a.example")]), []);
+}
+
+#[test]
 fn rejects_invalid_values() {
     assert!(error(&[("PORT", "70000")]).contains("PORT"));
     assert!(error(&[("PORT", "x")]).contains("whole number"));
