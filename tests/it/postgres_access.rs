@@ -2,6 +2,7 @@
 
 use butt_dial_testkit::servers::{PgBouncer, Postgres, run_sql};
 use futures::future::join_all;
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
 use crate::support::{Backends, Cluster, Webhook, run_program, sms, to_settings, with_setting};
 
@@ -94,5 +95,19 @@ async fn sends_and_receives_through_pooler_of_transactions_servers() {
         assert_eq!(webhook.post(&cluster).await.status, 200);
         agent.poll_until(&body).await;
     }
+    // A pooler that keeps track of statements has given names to them. Of several sessions, one may be new.
+    let named = count(
+        &pooler.url(),
+        "SELECT COUNT(*) FROM pg_prepared_statements WHERE name LIKE 'PGBOUNCER%'",
+    )
+    .await;
+    assert_eq!(named > 10, pooler.keeps_statements(), "{named} statements have names");
     cluster.shut_down().await;
+}
+
+/// Reads a number, as a statement without preparation.
+async fn count(url: &str, sql: &'static str) -> i64 {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let row = connection.fetch_one(sql).await.unwrap();
+    row.try_get(0).unwrap()
 }

@@ -1,76 +1,51 @@
-//! The connections to Postgres: their settings, TLS, and the check of what a pooler allows.
+//! The connection to Postgres, and the check of what a pooler allows.
 
-use std::{path::Path, str::FromStr};
+use sqlx::{ConnectOptions, Connection, Executor, PgPool, Row, postgres::PgConnectOptions};
 
-use sqlx::{
-    ConnectOptions, Connection, Executor, PgPool, Row,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
 
-use super::{PgDatabase, Pooler};
+use super::{PgDatabase, Pooler, Statements, pool};
 use crate::{
     StoreError,
-    engine::{ACQUIRE_TIMEOUT, Engine, STATEMENT_CACHE},
+    engine::{ACQUIRE_TIMEOUT, Engine},
     store::DatabaseSettings,
 };
 
-/// Settings of every connection to Postgres.
-/// - Postgres cancels a statement that runs longer than 5 s, so that a stuck statement does not occupy the pool.
-/// - Every statement reads a few rows by an index. Postgres caches plans: a plan made while a table is small, or before its
-///   statistics exist, would still scan the whole table after it has grown.
-/// - With sequential scans off, the cost estimate of a statement that needs one is high enough to trigger JIT compilation.
-const SESSION_SETTINGS: &str = "SET statement_timeout = 5000; SET enable_seqscan = off; SET jit = off";
-/// The same as properties of the role: behind a pooler that shares sessions, a SET would reach those of other clients.
+/// The settings of each session as properties of the role: behind a pooler that shares sessions, a SET would reach those of other clients.
 const ROLE_SETTINGS: &str = "ALTER ROLE current_user SET statement_timeout = '5s'; ALTER ROLE current_user SET enable_seqscan = off; \
      ALTER ROLE current_user SET jit = off";
 
 pub(crate) async fn connect(settings: &DatabaseSettings) -> Result<Engine, StoreError> {
-    let options = options(&settings.url)?;
-    let pool = PgPoolOptions::new()
-        .max_connections(settings.max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A test before every use would double the round trips of a send. A broken connection causes an error anyway.
-        .test_before_acquire(false);
+    let options = pool::connection(&settings.url, "DATABASE_URL")?;
+    let pool = pool::sized(settings.max_connections);
     let pooler = settings.pooler;
-    let pool = match pooler {
+    let (pool, statements) = match pooler {
         Pooler::None => {
-            // Not as options of the connection: pgbouncer refuses them.
-            let pool = pool.after_connect(|connection, _| {
-                Box::pin(async { connection.execute(SESSION_SETTINGS).await.map(drop) })
-            });
-            let pool = pool.connect_with(options.clone()).await?;
+            let pool = pool::with_session_settings(pool).connect_with(options.clone()).await?;
             reject_shared_sessions(&pool, &options).await?;
-            pool
+            (pool, Statements::Named)
         }
-        // No statement has a name.
-        Pooler::Transaction => pool.connect_with(options.statement_cache_capacity(0)).await?,
+        Pooler::Transaction => {
+            let statements = statements_of_pooler(&options).await?;
+            tracing::info!(
+                named_statements = statements == Statements::Named,
+                "pooler of transactions"
+            );
+            let options = match statements {
+                Statements::Named => options,
+                Statements::Unnamed => options.statement_cache_capacity(0),
+            };
+            (pool.connect_with(options).await?, statements)
+        }
     };
-    let database = PgDatabase { pool, pooler };
+    let database = PgDatabase {
+        pool,
+        pooler,
+        statements,
+    };
     if pooler == Pooler::Transaction {
         check_role_settings(&database).await?;
     }
     Ok(Engine::Postgres(database))
-}
-
-fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|_| StoreError::Config("DATABASE_URL is not a valid postgres:// address".into()))?
-        .application_name("butt-dial")
-        .statement_cache_capacity(STATEMENT_CACHE)
-        .disable_statement_logging();
-    // As all other clients of TLS in the program. `sslrootcert` takes precedence.
-    let names_authority = url.contains("sslrootcert=") || std::env::var_os("PGSSLROOTCERT").is_some();
-    let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty() && !names_authority) else {
-        return Ok(options);
-    };
-    let file = Path::new(&file);
-    std::fs::File::open(file).map_err(|error| {
-        StoreError::Config(format!(
-            "the file {} (SSL_CERT_FILE) can't be read: {error}",
-            file.display()
-        ))
-    })?;
-    Ok(options.ssl_root_cert(file))
 }
 
 /// Fails behind a pooler that gives every transaction another session (pgbouncer with `pool_mode=transaction`): prepared
@@ -97,6 +72,27 @@ async fn reject_shared_sessions(pool: &PgPool, options: &PgConnectOptions) -> Re
         ));
     }
     Ok(())
+}
+
+/// Finds out whether the pooler keeps track of named statements (pgbouncer from 1.21, unless `max_prepared_statements` is 0). It gives
+/// them other names then, which the session shows. Any error means that it does not: without names everything works.
+async fn statements_of_pooler(options: &PgConnectOptions) -> Result<Statements, StoreError> {
+    const NAMES: &str = "SELECT COUNT(*) FROM pg_prepared_statements WHERE name LIKE 'PGBOUNCER%'";
+    // A connection of this check alone: the statement of a pooler without this ability stays in a session of Postgres.
+    let mut connection = options.connect().await?;
+    let mut tx = connection.begin().await?;
+    let found = sqlx::query_scalar::<_, i64>(NAMES).fetch_one(&mut *tx).await;
+    let statements = match found {
+        Ok(count) if count > 0 => Statements::Named,
+        _ => Statements::Unnamed,
+    };
+    if found.is_ok() {
+        // Closes the statement, within the transaction: in the same session.
+        tx.clear_cached_statements().await?;
+    }
+    tx.rollback().await?;
+    connection.close().await?;
+    Ok(statements)
 }
 
 /// Fails unless the role has the settings that a connection can't have behind a pooler that shares sessions. The values that a

@@ -1,8 +1,9 @@
 //! Postgres, directly or behind a pooler that gives every transaction another session. Such a pooler breaks what lasts longer than a
-//! transaction: named statements, and settings and locks of a session. So each statement runs in a transaction, as a statement
-//! without a name. Without a pooler nothing is added to a statement.
+//! transaction: settings and locks of a session, and named statements, unless it keeps track of them. If it does not, each statement
+//! runs in a transaction, as a statement without a name. Otherwise nothing is added to a statement.
 
 mod connect;
+mod pool;
 
 use std::ops::{Deref, DerefMut};
 
@@ -35,6 +36,16 @@ pub enum Pooler {
 pub(crate) struct PgDatabase {
     pub pool: PgPool,
     pub pooler: Pooler,
+    pub statements: Statements,
+}
+
+/// How statements are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Statements {
+    /// Each has a name, under which Postgres, or the pooler, keeps it prepared.
+    Named,
+    /// None has a name. Each runs in a transaction.
+    Unnamed,
 }
 
 /// A transaction. `&mut *tx` runs statements in it.
@@ -45,7 +56,7 @@ pub(crate) struct PgTx(PgSession);
 #[derive(Debug)]
 pub(crate) struct PgSession {
     tx: Transaction<'static, Postgres>,
-    pooler: Pooler,
+    statements: Statements,
 }
 
 /// A query that the session does not keep as a named statement.
@@ -55,7 +66,7 @@ impl PgDatabase {
     pub async fn begin(&self) -> Result<PgTx, Error> {
         Ok(PgTx(PgSession {
             tx: self.pool.begin().await?,
-            pooler: self.pooler,
+            statements: self.statements,
         }))
     }
 }
@@ -108,9 +119,9 @@ impl<'c> Executor<'c> for &'c mut PgSession {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        match self.pooler {
-            Pooler::None => self.tx.fetch_many(query),
-            Pooler::Transaction => self.tx.fetch_many(Unnamed(query)),
+        match self.statements {
+            Statements::Named => self.tx.fetch_many(query),
+            Statements::Unnamed => self.tx.fetch_many(Unnamed(query)),
         }
     }
 
@@ -119,9 +130,9 @@ impl<'c> Executor<'c> for &'c mut PgSession {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        match self.pooler {
-            Pooler::None => self.tx.fetch_optional(query),
-            Pooler::Transaction => self.tx.fetch_optional(Unnamed(query)),
+        match self.statements {
+            Statements::Named => self.tx.fetch_optional(query),
+            Statements::Unnamed => self.tx.fetch_optional(Unnamed(query)),
         }
     }
 
@@ -141,7 +152,7 @@ impl<'p> Executor<'p> for &'p PgDatabase {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.pooler == Pooler::None {
+        if self.statements == Statements::Named {
             return self.pool.fetch_many(query);
         }
         let steps = async move {
@@ -158,7 +169,7 @@ impl<'p> Executor<'p> for &'p PgDatabase {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.pooler == Pooler::None {
+        if self.statements == Statements::Named {
             return self.pool.fetch_optional(query);
         }
         async move {

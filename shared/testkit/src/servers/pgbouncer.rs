@@ -1,6 +1,6 @@
 //! A private PgBouncer that gives every transaction another session of a few.
 
-use std::fs;
+use std::{fs, path::PathBuf, process::Command};
 
 use sqlx::{Connection as _, PgConnection};
 
@@ -38,7 +38,7 @@ impl PgBouncer {
             server.port.number()
         );
         fs::write(&path, config).expect("the settings of the pooler");
-        let mut command = server.process.command(find_program("pgbouncer", &["/usr/sbin".into()]));
+        let mut command = server.process.command(program());
         command.arg(path);
         server.process.spawn(command);
         let url = server.url();
@@ -49,10 +49,25 @@ impl PgBouncer {
         server
     }
 
+    /// Returns whether this version keeps track of named statements: from 1.21, with a default that does so from 1.24.
+    pub fn keeps_statements(&self) -> bool {
+        let output = Command::new(program()).arg("--version").output().expect("the version");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = text.split_whitespace().nth(1).expect("a version");
+        let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+        (numbers.next(), numbers.next()) >= (Some(1), Some(24))
+    }
+
     /// Returns the URL of the database behind the pooler.
     pub fn url(&self) -> String {
         format!("postgres://anyone@127.0.0.1:{}/{}", self.port.number(), self.database)
     }
+}
+
+/// Returns the program. PGBOUNCER names a newer one than that of the system.
+fn program() -> PathBuf {
+    let other = std::env::var_os("PGBOUNCER").map(PathBuf::from);
+    other.unwrap_or_else(|| find_program("pgbouncer", &["/usr/sbin".into()]))
 }
 
 /// Splits a URL into the user, and the rest behind the `@`.
