@@ -39,7 +39,7 @@ OWNED = {
     "webhook_base_url": "publicUrl",
 }
 # Settings that must be in Secrets.
-SECRET = re.compile(r"_token$|_secret$|_key$|_key_id$|_password$|_tokens$|_keys$|_credentials$|_nkey$|_seed$")
+SECRET = re.compile(r"_token$|_secret$|_key$|_key_id$|_password$|_tokens$|_keys$|_credentials$|_nkey$|_seed$|_read_url$")
 
 
 def program_settings():

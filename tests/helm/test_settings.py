@@ -74,6 +74,7 @@ def test_values_that_own_settings():
 SECRETS_OF_FULL = {
     "CREDENTIALS_ENCRYPTION_KEYS": ("keys", "all"),
     "DATABASE_URL": ("backends", "postgres"),
+    "DATABASE_READ_URL": ("backends", "postgres-replica"),
     "NATS_URL": ("backends", "nats"),
     "REDIS_URL": ("backends", "redis"),
     "CREDENTIALS_ENCRYPTION_KEY": ("keys", "contents"),

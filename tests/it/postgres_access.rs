@@ -4,7 +4,9 @@ use butt_dial_testkit::servers::{PgBouncer, Postgres, run_sql};
 use futures::future::join_all;
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 
-use crate::support::{Backends, Cluster, Webhook, run_program, sms, to_settings, with_setting};
+use crate::support::{
+    Backends, Cluster, RequestExt as _, Webhook, eventually, run_program, sms, to_settings, with_setting,
+};
 
 const ANN: &str = "+14155550123";
 
@@ -110,4 +112,46 @@ async fn count(url: &str, sql: &'static str) -> i64 {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let row = connection.fetch_one(sql).await.unwrap();
     row.try_get(0).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_come_from_replica_and_sends_do_not_need_it_servers() {
+    let backends = Backends::start_own().await;
+    let mut replica = backends.postgres.as_ref().unwrap().start_replica().await;
+    let url = replica.url_of(&backends.database_url);
+    let settings = [
+        ("DATABASE_READ_URL", url.as_str()),
+        ("DATABASE_READ_MAX_LAG_SECONDS", "3600"),
+    ];
+    let cluster = Cluster::on(backends, &settings).await;
+    let agent = cluster.rest().await;
+    let sum = async |name: &str| cluster.metric_total(name).await;
+    eventually("all programs use the replica", async || {
+        (sum("bd_replica_used").await == cluster.metrics().await.len() as f64).then_some(())
+    })
+    .await;
+    run_sql(&url, "SELECT pg_wal_replay_pause()").await;
+    let receipt = agent.send(sms(ANN, "Hello")).await.unwrap();
+    assert_eq!(receipt["status"], "accepted", "{receipt}");
+    let list = async || {
+        let request = cluster
+            .gateways
+            .get("/api/v1/messages")
+            .bearer_auth(&cluster.account.team_token);
+        request.reply().await.expect(200)["messages"].as_array().unwrap().len()
+    };
+    assert_eq!(list().await, 0, "the list of the replica");
+    eventually("the lag is visible", async || {
+        (sum("bd_replica_lag_seconds").await > 1.0).then_some(())
+    })
+    .await;
+    replica.kill();
+    assert_eq!(list().await, 1, "the list of the primary");
+    let receipt = agent.send(sms(ANN, "Again")).await.unwrap();
+    assert_eq!(receipt["status"], "accepted", "{receipt}");
+    eventually("no program uses it", async || {
+        (sum("bd_replica_used").await == 0.0).then_some(())
+    })
+    .await;
+    cluster.shut_down().await;
 }

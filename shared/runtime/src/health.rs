@@ -227,6 +227,9 @@ pub fn gather(platform: &Platform) -> Vec<MetricFamily> {
     platform
         .telemetry
         .observe_pool(backends.store.pool_size(), platform.config.database_max_connections);
+    if let Some(replica) = backends.store.replica_status() {
+        platform.telemetry.observe_replica(replica);
+    }
     if let Some(redis) = &backends.redis {
         platform.telemetry.observe_redis_pool(redis.pool_status());
     }

@@ -10,7 +10,7 @@ use sqlx::types::Json;
 
 use crate::{
     Origin, Store, StoreError,
-    engine::{Sql, Tx, in_tx, on_reader},
+    engine::{Sql, Tx, in_tx, on_list},
 };
 
 /// Digits of a second that both engines keep.
@@ -213,7 +213,7 @@ impl Store {
             ),
         };
         let sql = self.sql(if org.is_some() { OF_ORG } else { OF_INSTALLATION });
-        Ok(on_reader!(self, |db| {
+        Ok(on_list!(self, |db| {
             sqlx::query_as(sql)
                 .bind(org.map(OrgId::as_str))
                 .bind(filter.actor)

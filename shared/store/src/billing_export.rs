@@ -4,7 +4,7 @@ use butt_dial_domain::OrgId;
 
 use crate::{
     Store, StoreError,
-    engine::{Sql, on_reader},
+    engine::{Sql, on_list},
 };
 
 /// The kind of the lines of a bill: each sums up one of these.
@@ -83,7 +83,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<BilledLine>, StoreError> {
         let (sql, by): (_, &str) = (self.sql(LINES), by.into());
-        Ok(on_reader!(self, |db| sqlx::query_as(sql)
+        Ok(on_list!(self, |db| sqlx::query_as(sql)
             .bind(org.as_str())
             .bind(days.0)
             .bind(days.1)

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Store, StoreError,
     call_row::{Call, CallRow},
-    engine::{Tx, in_tx, on_reader, with_timeout},
+    engine::{Tx, in_tx, on_list, on_reader, with_timeout},
 };
 
 /// A call to store.
@@ -229,7 +229,7 @@ impl Store {
                 (at, id)
             }
         };
-        let rows: Vec<CallRow> = on_reader!(self, |db| {
+        let rows: Vec<CallRow> = on_list!(self, |db| {
             sqlx::query_as(LIST)
                 .bind(org.as_str())
                 .bind(at)

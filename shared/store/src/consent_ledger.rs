@@ -9,7 +9,7 @@ use crate::{
     Store, StoreError,
     column::text_column,
     contact_state::ConsentStatus,
-    engine::{Sql, Tx, in_tx, on_reader},
+    engine::{Sql, Tx, in_tx, on_list, on_reader},
     inbound::json,
     sends::time_text,
 };
@@ -290,7 +290,7 @@ impl Store {
         const SQL: &str = "SELECT seq, id, contact, channel, purpose, action, method, kind, actor, event_id, message_id, words, evidence,
                 at, recorded_at
             FROM consent_events WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-        Ok(on_reader!(self, |db| {
+        Ok(on_list!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
                 .bind(after)

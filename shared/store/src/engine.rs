@@ -49,6 +49,26 @@ macro_rules! on_reader {
     };
 }
 
+/// Runs the expression like `on_reader!`, on the replica of Postgres if there is one with data that is new enough. If it fails there,
+/// the primary answers. Only for lists and exports that people look at, and never for what decides something.
+macro_rules! on_list {
+    ($store:expr, |$db:ident| $body:expr) => {
+        'answer: {
+            if let $crate::engine::Engine::Postgres(primary) = &$store.engine
+                && let Some(lists) = primary.lists()
+                && lists.state.is_used()
+            {
+                let $db = &lists.database;
+                match $crate::engine::with_timeout(async { $body }).await {
+                    Ok(found) => break 'answer Ok(found),
+                    Err(error) => lists.state.note_failure(&error),
+                }
+            }
+            $crate::engine::on_reader!($store, |$db| $body)
+        }
+    };
+}
+
 /// Runs the expression with `$db` bound to the write pool of the connected engine. A macro for the reason of `on_reader!`.
 macro_rules! on_writer {
     ($store:expr, |$db:ident| $body:expr) => {
@@ -75,7 +95,7 @@ macro_rules! in_tx {
     };
 }
 
-pub(crate) use {in_tx, on_reader, on_writer};
+pub(crate) use {in_tx, on_list, on_reader, on_writer};
 
 /// A write transaction on either engine, for work of several statements.
 pub(crate) enum Tx {

@@ -3,7 +3,11 @@
 
 use butt_dial_domain::{AgentId, MessageId, OrgId, clock::Timestamp};
 
-use crate::{Message, Store, StoreError, engine::on_reader, messages::MessageRow};
+use crate::{
+    Message, Store, StoreError,
+    engine::{on_list, on_reader},
+    messages::MessageRow,
+};
 
 /// The messages that one page of a filtered list looks at.
 const WINDOW: i64 = 5_000;
@@ -83,7 +87,7 @@ impl Store {
                 searched_to: None,
             });
         };
-        let rows: Vec<MessageRow> = on_reader!(self, |db| {
+        let rows: Vec<MessageRow> = on_list!(self, |db| {
             sqlx::query_as(PAGE)
                 .bind(org.as_str())
                 .bind(from.created_at)
@@ -109,7 +113,7 @@ impl Store {
             });
         }
         // The filter left messages out: the page ends where the search ended.
-        let end: Option<Position> = on_reader!(self, |db| {
+        let end: Option<Position> = on_list!(self, |db| {
             sqlx::query_as(END)
                 .bind(org.as_str())
                 .bind(from.created_at)
@@ -149,7 +153,7 @@ impl Store {
         let Some(from) = self.position(org, Some(after)).await? else {
             return Ok(0);
         };
-        Ok(on_reader!(self, |db| {
+        Ok(on_list!(self, |db| {
             sqlx::query_scalar(SQL)
                 .bind(org.as_str())
                 .bind(from.created_at)
@@ -191,7 +195,7 @@ impl Store {
                 FROM messages WHERE org_id = $1 AND created_at >= $2
                 ORDER BY created_at DESC, id DESC LIMIT 10000) AS newest
             GROUP BY channel, label ORDER BY channel, label";
-        Ok(on_reader!(self, |db| {
+        Ok(on_list!(self, |db| {
             sqlx::query_as(SQL).bind(org.as_str()).bind(since).fetch_all(db).await
         })?)
     }

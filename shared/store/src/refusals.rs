@@ -4,7 +4,7 @@ use butt_dial_domain::{AgentId, Channel, Code, OrgId, SendPurpose, clock::Timest
 
 use crate::{
     Store, StoreError,
-    engine::{on_reader, on_writer},
+    engine::{on_list, on_writer},
 };
 
 /// The ids of refusals begin with it.
@@ -105,7 +105,7 @@ impl Store {
             FROM refusals WHERE org_id = $1 AND ($2 IS NULL OR agent_id = $2) AND ($3 IS NULL OR rule = $3)
                 AND id < $4
             ORDER BY id DESC LIMIT $5";
-        Ok(on_reader!(self, |db| {
+        Ok(on_list!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
                 .bind(filter.agent.map(AgentId::as_str))
@@ -133,7 +133,7 @@ impl Store {
                 "SELECT id, org_id, ruling FROM refusals WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3"
             }
         };
-        Ok(on_reader!(self, |db| {
+        Ok(on_list!(self, |db| {
             sqlx::query_as(sql)
                 .bind(after)
                 .bind(end)

@@ -1,6 +1,9 @@
 //! The handle of the database: connection, migrations and pools.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use butt_dial_domain::OrgId;
 use sqlx::{ConnectOptions, Connection, SqlitePool};
@@ -10,7 +13,7 @@ use crate::{
     StoreError,
     engine::{Engine, Sql, Tx, on_reader, with_timeout},
     migrations,
-    postgres::{self, Pooler},
+    postgres::{self, Pooler, ReplicaStatus},
     postgres_migrations,
     recent_changes::RecentChanges,
     sends::batchers::Batchers,
@@ -24,6 +27,17 @@ pub struct DatabaseSettings {
     pub url: String,
     pub max_connections: u32,
     pub pooler: Pooler,
+    /// A replica of Postgres, for lists and exports.
+    pub read: Option<ReadSettings>,
+}
+
+/// How to read from a replica.
+#[derive(Clone, Debug)]
+pub struct ReadSettings {
+    /// `postgres://…`.
+    pub url: String,
+    /// The primary answers while the data of the replica is older.
+    pub max_lag: Duration,
 }
 
 /// The database. Cheap to clone.
@@ -46,6 +60,7 @@ impl Store {
             url: url.to_owned(),
             max_connections,
             pooler: Pooler::None,
+            read: None,
         };
         Self::connect_with(&settings, tasks).await
     }
@@ -56,7 +71,7 @@ impl Store {
         let engine = if let Some(path) = url.strip_prefix("sqlite:") {
             sqlite::connect(path, settings.max_connections, tasks).await?
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            postgres::connect(settings).await?
+            postgres::connect(settings, tasks).await?
         } else {
             return Err(StoreError::Config(
                 "DATABASE_URL must begin with sqlite: or postgres://".into(),
@@ -160,6 +175,14 @@ impl Store {
         }
     }
 
+    /// Returns the state of the replica for lists. `None`: there is none.
+    pub fn replica_status(&self) -> Option<ReplicaStatus> {
+        match &self.engine {
+            Engine::Postgres(db) => Some(db.lists()?.state.status()),
+            Engine::Sqlite { .. } => None,
+        }
+    }
+
     /// Returns the statement for the connected engine.
     pub(crate) fn sql(&self, sql: Sql) -> &'static str {
         match &self.engine {
@@ -186,7 +209,12 @@ impl Store {
     /// Waits for running statements and closes the connections.
     pub async fn close(&self) {
         match &self.engine {
-            Engine::Postgres(db) => db.pool.close().await,
+            Engine::Postgres(db) => {
+                if let Some(lists) = db.lists() {
+                    lists.database.pool.close().await;
+                }
+                db.pool.close().await;
+            }
             Engine::Sqlite {
                 read,
                 contacts,

@@ -2,7 +2,10 @@
 
 use butt_dial_domain::{AgentId, OrgId};
 
-use crate::{Store, StoreError, engine::on_reader};
+use crate::{
+    Store, StoreError,
+    engine::{on_list, on_reader},
+};
 
 /// The usage of an agent on one channel in a range of days.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -65,7 +68,7 @@ impl Store {
         const SQL: &str =
             "SELECT day, channel, CAST(SUM(messages) AS BIGINT) AS messages, CAST(SUM(cost) AS BIGINT) AS cost
             FROM usage WHERE org_id = $1 AND day >= $2 AND day <= $3 GROUP BY day, channel ORDER BY day, channel";
-        Ok(on_reader!(self, |db| {
+        Ok(on_list!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
                 .bind(from)

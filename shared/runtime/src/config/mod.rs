@@ -31,7 +31,7 @@ use butt_dial_messaging::{
     inbound::{MAX_PARTITIONS, Partitions},
     media::BlobsConfig,
 };
-use butt_dial_store::{DatabaseSettings, Pooler};
+use butt_dial_store::{DatabaseSettings, Pooler, ReadSettings};
 use chrono::TimeDelta;
 use ipnet::IpNet;
 use url::Url;
@@ -83,6 +83,8 @@ pub struct Config {
     pub database_url: String,
     pub database_max_connections: u32,
     pub database_pooler: Pooler,
+    /// A replica for lists and exports.
+    pub database_read: Option<ReadSettings>,
     pub migrate: MigrateMode,
     pub nats_url: Option<String>,
     pub nats_access: NatsAccess,
@@ -217,6 +219,7 @@ impl Config {
             data_dir,
             database_max_connections: source.number("database_max_connections", 1, 200)?,
             database_pooler: source.choice("database_pooler")?,
+            database_read: storage::database_read(&source)?,
             migrate: source.choice("migrate")?,
             streams: nats::streams(&source)?,
             nats_access: nats::access(&source)?,
@@ -266,12 +269,13 @@ impl Config {
         self.database_url.starts_with("postgres")
     }
 
-    /// Returns how to connect to the database.
+    /// Returns how to connect to the database, without a replica for lists.
     pub fn database(&self, max_connections: u32) -> DatabaseSettings {
         DatabaseSettings {
             url: self.database_url.clone(),
             max_connections,
             pooler: self.database_pooler,
+            read: None,
         }
     }
 
@@ -295,6 +299,9 @@ impl Config {
         let fail = |text: &str| Err(ConfigError(text.to_owned()));
         if !self.is_postgres() && !self.database_url.starts_with("sqlite:") {
             return fail("DATABASE_URL must begin with sqlite: or postgres://");
+        }
+        if self.database_read.is_some() && !self.is_postgres() {
+            return fail("DATABASE_READ_URL is set, but DATABASE_URL is no Postgres: SQLite has no replicas");
         }
         if self
             .nats_url

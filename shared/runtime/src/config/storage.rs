@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use butt_dial_messaging::{KeepTimes, media::BlobsConfig};
+use butt_dial_store::ReadSettings;
 
 use super::{ConfigError, Deployment, MIN_SECRET_LENGTH, source::Source};
 
@@ -16,6 +17,18 @@ pub(super) fn encryption_keys(source: &Source) -> Result<Vec<String>, ConfigErro
         keys.push(single);
     }
     Ok(keys)
+}
+
+/// Reads the replica for lists.
+pub(super) fn database_read(source: &Source) -> Result<Option<ReadSettings>, ConfigError> {
+    let max_lag = Duration::from_secs(source.number("database_read_max_lag_seconds", 1, 3_600)?);
+    let Some(url) = source.optional("database_read_url")? else {
+        return Ok(None);
+    };
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(ConfigError("DATABASE_READ_URL must begin with postgres://".into()));
+    }
+    Ok(Some(ReadSettings { url, max_lag }))
 }
 
 pub(super) fn keep_times(source: &Source) -> Result<KeepTimes, ConfigError> {

@@ -8,7 +8,7 @@ use butt_dial_domain::{
 };
 use butt_dial_kv::{ConnectError, MemoryKv, RedisKv};
 use butt_dial_messaging::inbound::{self, Partitions};
-use butt_dial_store::Store;
+use butt_dial_store::{DatabaseSettings, Store};
 use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
@@ -36,7 +36,11 @@ impl Backends {
         // Not the lifecycle's tracker: the writers end with the last handle of the store, which the platform holds, so
         // shutdown would wait forever. Callers that wait for a write are tracked as in-flight work.
         let writers = TaskTracker::new();
-        let store = Store::connect_with(&config.database(config.database_max_connections), &writers).await?;
+        let settings = DatabaseSettings {
+            read: config.database_read.clone(),
+            ..config.database(config.database_max_connections)
+        };
+        let store = Store::connect_with(&settings, &writers).await?;
         migrate(config, &store).await?;
         let vault = vault(config)?;
         adopt_database_key(&store, &vault).await?;

@@ -66,7 +66,11 @@ impl Platform {
     }
 
     async fn connect(config: Config, lifecycle: Lifecycle, port: u16) -> Result<Self, StartError> {
-        let telemetry = Telemetry::new().map_err(|error| StartError::Other(error.to_string()))?;
+        let metrics_error = |error: prometheus::Error| StartError::Other(error.to_string());
+        let telemetry = Telemetry::new().map_err(metrics_error)?;
+        if config.database_read.is_some() {
+            telemetry.expect_replica().map_err(metrics_error)?;
+        }
         let (clock, replica) = (Clock::System, ReplicaId::generate());
         let warming = warm::start();
         let backends = Backends::connect(&config, &replica).await?;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use butt_dial_domain::ports::bus::StreamCopies;
 use butt_dial_kv::PoolStatus;
+use butt_dial_store::ReplicaStatus;
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::backend::Backend;
 
@@ -229,6 +230,39 @@ impl RedisPoolMetrics {
         self.connections.set(count(status.connections));
         self.available.set(count(status.available));
         self.waiting.set(count(status.waiting));
+    }
+}
+
+/// The replica for lists. Registered only where there is one.
+#[derive(Clone)]
+pub struct ReplicaMetrics {
+    is_used: IntGauge,
+    lag: Gauge,
+    fallbacks: IntCounter,
+}
+
+impl ReplicaMetrics {
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "1 if lists are read from the replica of the database, 0 if the primary answers.";
+        let is_used = register_gauge(registry, "bd_replica_used", help)?;
+        let help = "Age of the data of the replica. NaN: unknown, because a server does not answer.";
+        let lag = Gauge::new("bd_replica_lag_seconds", help)?;
+        registry.register(Box::new(lag.clone()))?;
+        let help = "Lists that failed on the replica and were read from the primary.";
+        let fallbacks = IntCounter::new("bd_replica_fallbacks_total", help)?;
+        registry.register(Box::new(fallbacks.clone()))?;
+        Ok(Self {
+            is_used,
+            lag,
+            fallbacks,
+        })
+    }
+
+    pub fn observe(&self, status: ReplicaStatus) {
+        self.is_used.set(status.is_used.into());
+        self.lag.set(status.lag.unwrap_or(f64::NAN));
+        self.fallbacks
+            .inc_by(status.fallbacks.saturating_sub(self.fallbacks.get()));
     }
 }
 

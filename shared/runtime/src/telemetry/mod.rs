@@ -9,6 +9,8 @@ mod otlp_logs;
 mod otlp_metrics;
 pub mod trace;
 
+use std::sync::{Arc, OnceLock};
+
 use opentelemetry_sdk::{error::OTelSdkResult, logs::SdkLoggerProvider, trace::SdkTracerProvider};
 use prometheus::Registry;
 use tracing_subscriber::{EnvFilter, Layer, fmt::format::JsonFields, layer::SubscriberExt, util::SubscriberInitExt};
@@ -38,6 +40,7 @@ pub struct Telemetry {
     pub governance: governance::GovernanceMetrics,
     pool: metrics::PoolMetrics,
     redis_pool: metrics::RedisPoolMetrics,
+    replica: Arc<OnceLock<metrics::ReplicaMetrics>>,
 }
 
 impl Telemetry {
@@ -52,8 +55,23 @@ impl Telemetry {
             governance: governance::GovernanceMetrics::register(&registry)?,
             pool: metrics::PoolMetrics::register(&registry)?,
             redis_pool: metrics::RedisPoolMetrics::register(&registry)?,
+            replica: Arc::default(),
             registry,
         })
+    }
+
+    /// Registers the metrics of the replica for lists.
+    pub fn expect_replica(&self) -> Result<(), prometheus::Error> {
+        let metrics = metrics::ReplicaMetrics::register(&self.registry)?;
+        self.replica.get_or_init(|| metrics);
+        Ok(())
+    }
+
+    /// Records the state of the replica for lists.
+    pub fn observe_replica(&self, status: butt_dial_store::ReplicaStatus) {
+        if let Some(metrics) = self.replica.get() {
+            metrics.observe(status);
+        }
     }
 
     /// Records the number of open and of idle connections of the database pool, and its size.

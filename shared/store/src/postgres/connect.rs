@@ -2,8 +2,9 @@
 
 use sqlx::{ConnectOptions, Connection, Executor, PgPool, Row, postgres::PgConnectOptions};
 
+use tokio_util::task::TaskTracker;
 
-use super::{PgDatabase, Pooler, Statements, pool};
+use super::{PgDatabase, Pooler, Statements, pool, replica};
 use crate::{
     StoreError,
     engine::{ACQUIRE_TIMEOUT, Engine},
@@ -14,7 +15,7 @@ use crate::{
 const ROLE_SETTINGS: &str = "ALTER ROLE current_user SET statement_timeout = '5s'; ALTER ROLE current_user SET enable_seqscan = off; \
      ALTER ROLE current_user SET jit = off";
 
-pub(crate) async fn connect(settings: &DatabaseSettings) -> Result<Engine, StoreError> {
+pub(crate) async fn connect(settings: &DatabaseSettings, tasks: &TaskTracker) -> Result<Engine, StoreError> {
     let options = pool::connection(&settings.url, "DATABASE_URL")?;
     let pool = pool::sized(settings.max_connections);
     let pooler = settings.pooler;
@@ -37,10 +38,13 @@ pub(crate) async fn connect(settings: &DatabaseSettings) -> Result<Engine, Store
             (pool.connect_with(options).await?, statements)
         }
     };
+    let lists = settings.read.as_ref();
+    let lists = lists.map(|read| replica::start(read, settings, pool.clone(), tasks));
     let database = PgDatabase {
         pool,
         pooler,
         statements,
+        lists: lists.transpose()?,
     };
     if pooler == Pooler::Transaction {
         check_role_settings(&database).await?;

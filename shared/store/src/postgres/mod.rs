@@ -4,8 +4,13 @@
 
 mod connect;
 mod pool;
+mod replica;
+mod replica_state;
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use futures::{
     FutureExt, StreamExt, TryStreamExt,
@@ -19,6 +24,8 @@ use sqlx::{
 };
 
 pub(crate) use connect::connect;
+use replica_state::ReplicaState;
+pub use replica_state::ReplicaStatus;
 
 /// The kind of pooler between the program and Postgres.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
@@ -37,6 +44,15 @@ pub(crate) struct PgDatabase {
     pub pool: PgPool,
     pub pooler: Pooler,
     pub statements: Statements,
+    lists: Option<Arc<Lists>>,
+}
+
+/// A streaming replica, for lists and exports: `on_list!` reads from it while it follows the primary closely. Must never answer what
+/// decides something, because its state is older.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    pub database: PgDatabase,
+    pub state: ReplicaState,
 }
 
 /// How statements are sent.
@@ -63,6 +79,11 @@ pub(crate) struct PgSession {
 struct Unnamed<E>(E);
 
 impl PgDatabase {
+    /// Returns the replica for lists, if there is one.
+    pub fn lists(&self) -> Option<&Lists> {
+        self.lists.as_deref()
+    }
+
     pub async fn begin(&self) -> Result<PgTx, Error> {
         Ok(PgTx(PgSession {
             tx: self.pool.begin().await?,

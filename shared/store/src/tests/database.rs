@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Store,
+    DatabaseSettings, Pooler, ReadSettings, Store,
     engine::{Engine, on_reader, on_writer},
 };
 
@@ -33,7 +33,7 @@ pub struct Database {
     store: Store,
     pub url: String,
     tasks: TaskTracker,
-    _server: Option<Postgres>,
+    server: Option<Postgres>,
     _directory: Option<Directory>,
 }
 
@@ -74,7 +74,7 @@ impl Database {
             store,
             url,
             tasks,
-            _server: server,
+            server,
             _directory: directory,
         }
     }
@@ -141,6 +141,44 @@ impl Database {
     /// Connects a replica with one connection.
     pub async fn single_connection_replica(&self) -> Store {
         let store = Store::connect(&self.url, 1, &self.tasks).await.unwrap();
+        store.hash_contacts_with(digest);
+        store
+    }
+
+    /// Connects a store that reads lists from a streaming replica. Postgres only.
+    pub async fn with_streaming_replica(&self, replica: &Postgres, max_lag: Duration) -> Store {
+        let settings = DatabaseSettings {
+            url: self.url.clone(),
+            max_connections: 2,
+            pooler: Pooler::None,
+            read: Some(ReadSettings {
+                url: replica.url_of(&self.url),
+                max_lag,
+            }),
+        };
+        let store = Store::connect_with(&settings, &self.tasks).await.unwrap();
+        store.hash_contacts_with(digest);
+        store
+    }
+
+    /// Returns the server of this database alone.
+    pub fn server(&self) -> &Postgres {
+        self.server.as_ref().expect("a server of this database alone")
+    }
+
+    /// Connects a replica with one connection as behind a pooler of transactions: no statement has a name. Postgres only.
+    pub async fn pooled_replica(&self) -> Store {
+        self.execute("ALTER ROLE current_user SET statement_timeout = '5s'")
+            .await;
+        self.execute("ALTER ROLE current_user SET enable_seqscan = off").await;
+        self.execute("ALTER ROLE current_user SET jit = off").await;
+        let settings = DatabaseSettings {
+            url: self.url.clone(),
+            max_connections: 1,
+            pooler: Pooler::Transaction,
+            read: None,
+        };
+        let store = Store::connect_with(&settings, &self.tasks).await.unwrap();
         store.hash_contacts_with(digest);
         store
     }

@@ -49,6 +49,7 @@ mod reconciler;
 mod refusals;
 mod registrations;
 mod rents;
+mod replica;
 mod retention;
 mod routes;
 mod scheduled;

@@ -73,6 +73,41 @@ impl Postgres {
         server
     }
 
+    /// Starts a streaming replica, which has all databases of this server.
+    pub async fn start_replica(&self) -> Self {
+        let process = Process::new("postgres", "QUIT", account());
+        let mut backup = process.command(program("pg_basebackup"));
+        backup.arg("-D").arg(process.directory().join("data"));
+        backup.args([
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port.number().to_string(),
+            "-U",
+            "postgres",
+        ]);
+        let status = backup.args(["-R", "-X", "stream", "-c", "fast", "--no-sync"]).status();
+        assert!(
+            status.expect("pg_basebackup starts").success(),
+            "pg_basebackup failed: {:?}",
+            fs::read_to_string(process.directory().join("log"))
+        );
+        let mut replica = Self {
+            process,
+            port: Port::reserve(),
+            fsync: false,
+            has_tls: false,
+        };
+        replica.start_again().await;
+        replica
+    }
+
+    /// Returns the URL of the same database on this server.
+    pub fn url_of(&self, database_url: &str) -> String {
+        let name = database_url.rsplit('/').next().unwrap_or_default();
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port.number())
+    }
+
     /// Returns the URL of the maintenance database. Tests use a separate one from `database`.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port.number())
