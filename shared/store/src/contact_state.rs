@@ -142,12 +142,13 @@ const FIND: Sql = Sql {
             (SELECT status FROM consents c WHERE i.channel = 'whatsapp' AND c.org_id = i.org_id
                 AND c.address IN (i.address, i.contact, i.erased) AND c.channel = 'marketing'
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS marketing,
-            (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.channel_id
-                AND w.address IN (i.address, i.contact)) AS last_inbound_at,
+            GREATEST((SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = i.channel_id AND w.address = i.address),
+                (SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = i.channel_id
+                    AND w.address = i.contact)) AS last_inbound_at,
             (SELECT k.agent_id FROM channels k WHERE k.channel = i.channel AND k.address = i.address
                 AND k.org_id = i.org_id AND k.released_at IS NULL) AS recipient_agent,
             (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request,
-            (SELECT MAX(conversation_id) FROM conversation_contacts o WHERE o.agent_id = i.agent_id
+            (SELECT MAX(conversation_id || '') FROM conversation_contacts o WHERE o.agent_id = i.agent_id
                 AND o.contact = i.contact) AS conversation,
             EXISTS (SELECT 1 FROM ai_disclosures d WHERE d.org_id = i.org_id AND d.channel = i.channel
                 AND d.contact = i.contact) AS is_disclosed,

@@ -160,10 +160,11 @@ impl Store {
     /// Lists the agent's log after the number `after`, in order. The list ends before the first incomplete event.
     pub async fn list_events(&self, agent: &AgentId, after: i64, limit: u32) -> Result<Vec<AgentEvent>, StoreError> {
         // No comparison with the number of the first incomplete event: with one, the planner of Postgres expects few rows and
-        // reads and sorts the agent's whole log.
+        // reads and sorts the agent's whole log. The limit is no constant for the same reason: one that seems larger than the log,
+        // by old statistics, would do the same.
         const SQL: &str = "SELECT seq, id, type, channel, state, reason, data, content, tries, created_at FROM events e
             WHERE agent_id = $1 AND seq > $2 AND NOT EXISTS (SELECT 1 FROM events u WHERE u.agent_id = $1
-                AND u.ready_at IS NOT NULL AND u.seq <= e.seq) ORDER BY seq LIMIT $3";
+                AND u.ready_at IS NOT NULL AND u.seq <= e.seq) ORDER BY seq LIMIT (SELECT CAST($3 AS BIGINT))";
         Ok(on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(agent.as_str())

@@ -461,4 +461,25 @@ both_engines! {
         delete_messages(&db).await;
         db.finish().await;
     }
+
+    // Behind a pooler of transactions no statement keeps its plan: each is planned with the statistics of the moment.
+    async fn reads_no_table_completely_behind_pooler(db: &Database) {
+        if !db.is_postgres() {
+            return;
+        }
+        let db = Database::postgres_alone().await;
+        let agent = new_agent(&db).await;
+        stop_autovacuum(&db).await;
+        fill(&db, 1, YOUNG).await;
+        let store = db.pooled_replica().await;
+        excessive_reads(&db, &store, &agent, 0..ROUNDS).await;
+        fill(&db, YOUNG + 1, GROWN).await;
+        let unknown = excessive_reads(&db, &store, &agent, ROUNDS..2 * ROUNDS).await;
+        db.execute("ANALYZE").await;
+        let known = excessive_reads(&db, &store, &agent, 2 * ROUNDS..3 * ROUNDS).await;
+        assert!(unknown.is_empty() && known.is_empty(), "without statistics {unknown:?}, with them {known:?}");
+        drop(store);
+        delete_messages(&db).await;
+        db.finish().await;
+    }
 }
