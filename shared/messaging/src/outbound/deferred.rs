@@ -40,6 +40,9 @@ pub(super) struct StoredRequest {
     /// As the request declares it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<SendPurpose>,
+    /// A text that is too long is sent in parts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub splits: bool,
 }
 
 impl StoredRequest {
@@ -80,6 +83,7 @@ impl DeferredSend {
                 restriction: request.caller.principal.restriction.as_deref().cloned(),
                 colleague: request.colleague.clone(),
                 purpose: request.purpose,
+                splits: request.splits,
             },
         })
     }
@@ -102,6 +106,7 @@ impl DeferredSend {
                 restriction: None,
                 colleague: None,
                 purpose: None,
+                splits: false,
             },
         })
     }

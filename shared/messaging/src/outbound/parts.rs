@@ -1,11 +1,13 @@
 //! A text that is too long for one message, sent as several at the caller's wish. Each part is a message with its own limits and
-//! price, and passes the same pipeline. The keys of further parts derive from the first message, so that a repeat of the request
-//! sends only what has not been sent.
+//! price, and passes the same pipeline. The keys of further parts derive from the key of the request, so that a repeat of the request
+//! sends only what has not been sent, even if a later try has sent the first part.
 
 use std::sync::Arc;
 
 use butt_dial_domain::{
-    AgentId, Channel, Code, Failure, MessageId, Micros, ids,
+    AgentId, Channel, Code, Failure, Micros,
+    clock::Timestamp,
+    ids,
     message::{Content, Status},
     sms,
 };
@@ -18,6 +20,7 @@ use super::{
     Outbound, SendReceipt, SendRequest, authorize::authorize, choose_sender::Binding, fields::text,
     find_carrier::find_carrier, receipt::PartReceipt, validate::max_text,
 };
+use crate::inbound::envelope::digest;
 
 /// A person does not want more messages at once.
 const MAX_PARTS: usize = 10;
@@ -37,9 +40,10 @@ pub(super) async fn send(outbound: &Arc<Outbound>, mut request: SendRequest) -> 
         return outbound.send_with_retry(request).await;
     }
     // A repeat within the process finds the parts by it.
-    request
+    let key = request
         .idempotency_key
-        .get_or_insert_with(|| format!("auto-{}", ids::unique()));
+        .get_or_insert_with(|| format!("auto-{}", ids::unique()))
+        .clone();
     let mut whole = outbound
         .send_with_retry(SendRequest {
             body: Some(first),
@@ -47,10 +51,16 @@ pub(super) async fn send(outbound: &Arc<Outbound>, mut request: SendRequest) -> 
         })
         .await?;
     whole.parts.push(PartReceipt::of(&whole));
+    // The time of the last part that waits: later ones wait for it, so that the order stays.
+    let mut last = whole.scheduled_at.or(request.scheduled_at);
     for (index, text) in texts.enumerate() {
         let number = index + 2;
-        match outbound.send_with_retry(further(&request, &whole, number, text)).await {
-            Ok(part) => add(&mut whole, &part),
+        let part = further(&request, part_key(&key, number), last, text);
+        match outbound.send_with_retry(part).await {
+            Ok(part) => {
+                last = part.scheduled_at.or(last);
+                add(&mut whole, &part);
+            }
             Err(failure) => return Err(incomplete(failure, &whole, number, count)),
         }
     }
@@ -70,15 +80,20 @@ async fn divided(outbound: &Outbound, request: &SendRequest) -> Result<Vec<Strin
     let body = text("body", body, MAX_PARTS * max_text(channel)).map_err(|failure| failure.on(channel))?;
     let authorized = authorize(outbound, request.clone(), Binding::Keep).await?;
     let carrier = find_carrier(outbound, channel, authorized.sender.account.as_ref()).await?;
-    let content = Content {
+    let limit = carrier.messaging.text_limit(&Content::default());
+    // Only the first message has the files, and its text may be shorter for them.
+    let of_first = carrier.messaging.text_limit(&Content {
         media: request.media.clone(),
         ..Content::default()
-    };
-    let limit = carrier.messaging.text_limit(&content);
+    });
     // The first message to a person may get the disclosure.
-    let disclosure = outbound.settings.disclosure.as_str();
+    let own = authorized.profile.choices.disclosure_text.as_deref();
+    let disclosure = own.unwrap_or(&outbound.settings.disclosure);
+    let start = body.trim_start().as_ptr();
+    let is_first = |text: &str| text.as_ptr() == start;
     let texts = divide(&body, |text| {
         let whole = format!("{text}\n\n{disclosure}");
+        let limit = if is_first(text) { &of_first } else { &limit };
         limit.allows(&whole) && (channel != Channel::Sms || sms::segments(&whole).1 <= MAX_SEGMENTS)
     });
     match texts.len() {
@@ -94,23 +109,23 @@ async fn divided(outbound: &Outbound, request: &SendRequest) -> Result<Vec<Strin
 }
 
 /// Returns the request for a further part.
-fn further(request: &SendRequest, first: &SendReceipt, number: usize, text: String) -> SendRequest {
-    // Scheduled parts leave one after the other.
-    let delay = TimeDelta::seconds(i64::try_from(number - 1).unwrap_or(0));
+fn further(request: &SendRequest, key: String, last: Option<Timestamp>, text: String) -> SendRequest {
     SendRequest {
         body: Some(text),
         media: Vec::new(),
-        idempotency_key: Some(part_key(&first.message, number)),
+        idempotency_key: Some(key),
         id: None,
-        scheduled_at: first.scheduled_at.or(request.scheduled_at).map(|at| at + delay),
+        // Scheduled parts leave one after the other.
+        scheduled_at: last.map(|at| at + TimeDelta::seconds(1)),
         // A repeat continues with it.
         keeps_key: false,
         ..request.clone()
     }
 }
 
-fn part_key(first: &MessageId, number: usize) -> String {
-    format!("{first}:part{number}")
+/// Derives the key of a part. No client chooses one like it by accident.
+fn part_key(key: &str, number: usize) -> String {
+    format!("part{number}-{}", digest(&[key]))
 }
 
 /// Adds the receipt of a further part to that of the whole.
@@ -135,7 +150,7 @@ fn incomplete(failure: Failure, whole: &SendReceipt, number: usize, count: usize
         .detail("failedPart", number)
         .detail("partCount", count)
         .detail(SENT_PARTS, json!(sent));
-    match failure.code.is_retryable() {
+    match failure.is_retryable() {
         true => failure.hint("the parts before were sent; repeat with the same idempotencyKey to send the others"),
         false => failure,
     }
@@ -155,9 +170,11 @@ impl Outbound {
         if matches!(first.channel, Channel::Email | Channel::Voice) {
             return Ok(parts);
         }
+        let Some((_, key)) = self.store.find_message_times(&first.id).await? else {
+            return Ok(parts);
+        };
         for number in 2..=MAX_PARTS {
-            let key = part_key(&first.id, number);
-            match self.store.find_message_by_key(agent, &key).await? {
+            match self.store.find_message_by_key(agent, &part_key(&key, number)).await? {
                 Some(part) => parts.push(part),
                 None => break,
             }

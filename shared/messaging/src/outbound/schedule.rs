@@ -39,6 +39,7 @@ pub(super) async fn schedule(
         restriction: message.restriction.as_deref().cloned(),
         colleague: message.colleague.clone(),
         purpose: message.purpose,
+        splits: message.splits,
     };
     let key = &message.idempotency_key;
     let prior = outbound.store.find_scheduled(&agent.id, key).await?;

@@ -176,6 +176,7 @@ async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Optio
         fallbacks: stored.fallbacks,
         colleague: stored.colleague,
         purpose: stored.purpose,
+        splits: stored.splits,
         is_approved: scheduled.approval == Some(ApprovalState::Approved),
         idempotency_key: Some(scheduled.idempotency_key.clone()),
         allowance: match (scheduled.is_quiet, scheduled.is_counted) {

@@ -58,6 +58,8 @@ pub(super) struct ValidMessage {
     pub retry_later: bool,
     /// A failure keeps the idempotency key.
     pub keeps_key: bool,
+    /// A text that is too long is sent in parts.
+    pub splits: bool,
     pub allowance: Allowance,
     /// As the request declares it.
     pub purpose: Option<SendPurpose>,
@@ -110,6 +112,7 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
         scheduled_at,
         retry_later: request.retry_later,
         keeps_key: request.keeps_key,
+        splits: request.splits,
         allowance: request.allowance,
         purpose: request.purpose,
         is_approved: request.is_approved,
