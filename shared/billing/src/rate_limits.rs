@@ -49,7 +49,12 @@ impl Billing {
         actions: u32,
     ) -> Result<TakenQuotas, Failure> {
         let named = quotas(profile, limits, actions);
-        match named.iter().find(|named| named.quota.limit < actions) {
+        // A restraint throttles the minute, and ends.
+        let is_throttled = profile.restraints.throttle_at(self.clock.now()).is_some();
+        let is_lasting =
+            |named: &&NamedQuota| !is_throttled || named.scope != "agent" || named.window != Window::Minute;
+        let mut lasting = named.iter().filter(is_lasting);
+        match lasting.find(|named| named.quota.limit < actions) {
             Some(NamedQuota { scope, window, quota }) if actions > 1 => Err(Failure::new(
                 Code::InvalidArgument,
                 format!(
