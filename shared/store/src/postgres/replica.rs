@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{PgPool, Row as _, postgres::PgPoolOptions};
 use tokio_util::task::TaskTracker;
 
 use super::{Lists, PgDatabase, Pooler, Statements, pool, replica_state::ReplicaState};
@@ -90,10 +90,8 @@ async fn observe(marks: &mut Marks, replica: &PgDatabase, primary: &PgPool) -> R
     const OF_REPLICA: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0')::BIGINT END";
     let positions = async {
         let now = Instant::now();
-        let written: i64 = sqlx::query_scalar(OF_PRIMARY)
-            .persistent(false)
-            .fetch_one(primary)
-            .await?;
+        // One simple query: behind a pooler, a statement and its execution could reach different connections.
+        let written: i64 = sqlx::raw_sql(OF_PRIMARY).fetch_one(primary).await?.try_get(0)?;
         let replayed: Option<i64> = sqlx::query_scalar(OF_REPLICA)
             .persistent(false)
             .fetch_one(replica)
