@@ -163,6 +163,26 @@ async fn link_of_an_alert_decides_once_and_by_post_only() {
         (status_of(&agent, &held).await["provider"].is_string()).then_some(())
     })
     .await;
+    let route = json!({ "kind": "email", "address": "former@example.com", "severity": "high" });
+    let former = cluster.gateways.post("/api/v1/alert-routes", &route);
+    let former = former
+        .bearer_auth(&cluster.account.team_token)
+        .reply()
+        .await
+        .expect(201);
+    agent.send(marketing("b")).await.unwrap();
+    let second = link_to(cluster, "former@example.com").await;
+    let path = &second[second.find("/approvals/").unwrap()..];
+    assert_eq!(show(path).await.0, 200);
+    let route = format!("/api/v1/alert-routes/{}", former["id"].as_str().unwrap());
+    let delete = cluster.gateways.request(reqwest::Method::DELETE, &route);
+    let deleted = delete.bearer_auth(&cluster.account.team_token).reply().await;
+    assert!(deleted.status < 300, "{}", deleted.body);
+    assert_eq!(
+        (show(path).await.0, decide(path, "approve").await),
+        (404, 404),
+        "its route is deleted"
+    );
     let log = cluster
         .gateways
         .get("/api/v1/audit?action=approval.approve")
