@@ -143,7 +143,7 @@ fn example_message(code: Code) -> &'static str {
         Code::ContentBlocked => "the text contains content that is not allowed",
         Code::ConsentRequired => "no consent of this contact is recorded, and the law requires it for this purpose",
         Code::OutsideAllowedHours => "messages of this purpose are not allowed at this local time",
-        Code::FrequencyCap => "this contact has had as many marketing messages as are allowed within 24 hours",
+        Code::FrequencyCap => "this contact has had as many messages as are allowed",
         Code::PostalAddressRequired => {
             "a marketing mail names the postal address of its sender, and the organization has none"
         }

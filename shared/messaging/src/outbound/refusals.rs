@@ -67,8 +67,8 @@ pub fn explain(code: Code) -> Failure {
             "record how the person has consented (comms_record_consent, consentType express)",
         ),
         Code::FrequencyCap => (
-            "this contact has had as many marketing messages as are allowed within 24 hours",
-            "wait until a day has passed since the first one",
+            "this contact has had as many messages as are allowed: marketing within 24 hours, or an exchange with a program",
+            "wait until a day has passed since the first marketing message, or until the pause of the contact has ended",
         ),
         Code::PostalAddressRequired => (
             "a marketing mail names the postal address of its sender, and the organization has none",
