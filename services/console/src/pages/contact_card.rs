@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::inbox_views::{Conversation, reference};
+use super::inbox_views::{Conversation, Query, reference};
 use crate::{
     app::App,
     format::{self, list, masked, text, time},
@@ -21,6 +21,7 @@ const WINDOW: TimeDelta = TimeDelta::hours(24);
 pub fn render(
     app: &App,
     member: &Member,
+    query: &Query,
     conversation: &Conversation,
     is_revealed: bool,
     erasure: Option<&Value>,
@@ -71,7 +72,7 @@ pub fn render(
                 @for (channel, at) in inbound.into_iter().flatten() { dt { "Last wrote, " (format::channel(channel)) } dd { (time(at.as_str().unwrap_or_default(), now)) } }
             }
             (history(conversation, now))
-            (erase(app, member, conversation, erasure))
+            (erase(app, member, (query, conversation), erasure))
             p class="small" { a href=(app.path("/do-not-contact")) { "Do not contact" } }
         }
     }
@@ -99,12 +100,19 @@ fn history(conversation: &Conversation, now: DateTime<Utc>) -> Markup {
 }
 
 /// Renders the erasure of the person: the first step, what it would delete, or the job.
-fn erase(app: &App, member: &Member, conversation: &Conversation, erasure: Option<&Value>) -> Markup {
+fn erase(
+    app: &App,
+    member: &Member,
+    (query, conversation): (&Query, &Conversation),
+    erasure: Option<&Value>,
+) -> Markup {
     let form = |step: &str, label: &str, class: &str| {
         html! {
             form method="post" action=(app.path("/inbox")) {
                 (page::token(member))
                 input type="hidden" name="person" value=(reference(member, &conversation.contact));
+                // A typed address may belong to none of the newest conversations.
+                @if !query.contact.is_empty() { input type="hidden" name="contact" value=(query.contact); }
                 button class=(class) name="do" value=(step) { (label) }
             }
         }

@@ -25,7 +25,7 @@ use crate::{
 
 /// Requests to callbacks that are matched with the messages of a conversation.
 const ATTEMPTS: usize = 200;
-/// Entries of the consent ledger that are read, oldest first, and the newest of them that a card shows.
+/// Entries of a page of the consent ledger, oldest first, and the newest of all that a card shows.
 const CONSENTS: usize = 1_000;
 const SHOWN_CONSENTS: usize = 20;
 
@@ -49,7 +49,7 @@ pub async fn act(State(app): State<App>, posted: Posted) -> Response {
     let member = &posted.member;
     let query = Query {
         person: posted.get("person").to_owned(),
-        contact: String::new(),
+        contact: posted.get("contact").to_owned(),
         agent: posted.get("filter").to_owned(),
     };
     let here = app.path("/inbox");
@@ -156,6 +156,7 @@ async fn erase(app: &App, posted: &Posted, is_decided: bool) -> Result<Value, Fa
     let member = &posted.member;
     let query = Query {
         person: posted.get("person").to_owned(),
+        contact: posted.get("contact").to_owned(),
         ..Query::default()
     };
     let inbox = app.call(member, "list_inbox", json!({})).await?;
@@ -216,7 +217,7 @@ async fn body(app: &App, member: &Member, query: &Query, shown: &Shown<'_>) -> R
             (views::people(app, member, query, &inbox, contact.as_deref()))
             @match &conversation {
                 Some(conversation) => {
-                    @let card = contact_card::render(app, member, conversation, shown.is_revealed, shown.erasure.as_ref());
+                    @let card = contact_card::render(app, member, query, conversation, shown.is_revealed, shown.erasure.as_ref());
                     (views::conversation(app, member, query, conversation, agents, shown.failed, &card))
                 }
                 None => {
@@ -245,25 +246,34 @@ async fn read(app: &App, member: &Member, query: &Query, contact: &str) -> Resul
     let attempts = app
         .call(member, "list_callback_attempts", json!({ "limit": ATTEMPTS }))
         .await?;
-    let ledger = app
-        .call(
-            member,
-            "list_consents",
-            json!({ "contact": contact, "limit": CONSENTS }),
-        )
-        .await;
-    // A name is no address, and has no ledger.
-    let mut consents = ledger.map(|found| list(&found, "entries").to_vec()).unwrap_or_default();
-    consents.reverse();
-    consents.truncate(SHOWN_CONSENTS);
     Ok(Conversation {
-        consents,
+        consents: newest_consents(app, member, contact).await?,
         card: card(app, member, contact, list(&thread, "entries")).await,
         entries: list(&thread, "entries").to_vec(),
         attempts: list(&attempts, "attempts").to_vec(),
         keeps_texts: thread["keepTextsDays"].as_u64().unwrap_or_default() > 0,
         contact: contact.to_owned(),
     })
+}
+
+/// Reads the newest entries of the consent ledger about the person, newest first.
+async fn newest_consents(app: &App, member: &Member, contact: &str) -> Result<Vec<Value>, Failure> {
+    let mut args = json!({ "contact": contact, "limit": CONSENTS });
+    let mut newest = Vec::new();
+    loop {
+        let page = match app.call(member, "list_consents", args.clone()).await {
+            Ok(page) => page,
+            // A name is no address, and has no ledger.
+            Err(failure) if failure.code == Code::InvalidRecipient => return Ok(newest),
+            Err(failure) => return Err(failure),
+        };
+        let later = list(&page, "entries").iter().rev().cloned();
+        newest = later.chain(newest).take(SHOWN_CONSENTS).collect();
+        match page["nextCursor"].as_str() {
+            Some(next) => args["after"] = json!(next),
+            None => return Ok(newest),
+        }
+    }
 }
 
 /// Reads what is known of the person, as the agent of the newest message sees it.
