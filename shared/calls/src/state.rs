@@ -118,6 +118,9 @@ pub struct CallState {
     /// The recording of the conversation. `None`: the call is not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<RecordingState>,
+    /// The entries of the transcript before the recording resumed last.
+    #[serde(default)]
+    pub unrecorded_entries: usize,
 }
 
 /// The state of the recording of a conversation.
@@ -127,7 +130,10 @@ pub enum RecordingState {
     Running,
     /// The carrier has not confirmed the pause yet.
     Pausing,
+    /// The caller has not given the card data yet.
     Paused,
+    /// Paused, and the caller has given digits.
+    DataGiven,
     /// It has ended before the call, and is kept.
     Ended,
     /// The caller objects, or card data was heard: it is deleted at the carrier.
@@ -137,7 +143,7 @@ pub enum RecordingState {
 impl RecordingState {
     /// Returns whether the recording may be kept. One of which the pause is not confirmed may hold card data.
     pub fn is_kept(self) -> bool {
-        matches!(self, Self::Running | Self::Paused | Self::Ended)
+        matches!(self, Self::Running | Self::Paused | Self::DataGiven | Self::Ended)
     }
 }
 
@@ -271,6 +277,7 @@ impl CallState {
             ended: None,
             keys: Vec::new(),
             recording: is_recorded.then_some(RecordingState::Running),
+            unrecorded_entries: 0,
         }
     }
 

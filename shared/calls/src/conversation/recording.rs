@@ -15,14 +15,16 @@ use super::{
 
 /// With more digits, the caller may not have finished to give the data.
 const MAX_DIGITS: usize = 2;
+/// Utterances before the last one that can hold groups of a card number.
+const GROUPS: usize = 3;
 
 impl Turns {
-    /// Pauses the recording before a reply that asks for card data, and resumes it with the first reply after the data.
+    /// Pauses the recording before a reply that asks for card data, and resumes it with the first reply after the data was given.
     pub(super) fn guard_reply(&mut self, effects: &mut Effects) {
         let Some(reply) = &self.state.reply else { return };
         let change = match (self.state.recording, mentions_card_data(&reply.planned)) {
             (Some(RecordingState::Running), true) => (RecordingState::Pausing, RecordingChange::Pause),
-            (Some(RecordingState::Paused), false) if !self.gives_digits() => {
+            (Some(RecordingState::DataGiven), false) if !self.gives_digits() => {
                 (RecordingState::Running, RecordingChange::Resume)
             }
             _ => return,
@@ -34,11 +36,17 @@ impl Turns {
     pub(super) fn guard_heard(&mut self, text: &str, effects: &mut Effects) {
         let is_forbidden = match self.state.recording {
             Some(RecordingState::Running | RecordingState::Pausing) => {
-                has_card_number(text) || objects_to_recording(text)
+                has_card_number(&self.recent_words(text)) || objects_to_recording(text)
             }
-            Some(RecordingState::Paused | RecordingState::Ended) => objects_to_recording(text),
+            Some(RecordingState::Paused | RecordingState::DataGiven | RecordingState::Ended) => {
+                objects_to_recording(text)
+            }
             Some(RecordingState::Discarded) | None => false,
         };
+        if self.state.recording == Some(RecordingState::Paused) && has_digits(text) {
+            self.state.recording = Some(RecordingState::DataGiven);
+            effects.push(Effect::Save);
+        }
         if is_forbidden {
             tracing::info!(call = %self.state.info.call, "recording of the call discarded");
             self.change_recording((RecordingState::Discarded, RecordingChange::Stop), effects);
@@ -49,13 +57,33 @@ impl Turns {
     fn gives_digits(&self) -> bool {
         let mut entries = self.state.history.iter().rev();
         let last = entries.find(|entry| entry.by == Speaker::Caller);
-        last.is_some_and(|entry| entry.text.chars().filter(char::is_ascii_digit).count() > MAX_DIGITS)
+        last.is_some_and(|entry| has_digits(&entry.text))
+    }
+
+    /// The caller's words with those before them that are recorded: people give numbers in groups.
+    fn recent_words(&self, text: &str) -> String {
+        let entries = self.state.history.iter().skip(self.state.unrecorded_entries).rev();
+        let mut words: Vec<&str> = entries
+            .filter(|entry| entry.by == Speaker::Caller)
+            .take(GROUPS)
+            .map(|entry| entry.text.as_str())
+            .collect();
+        words.reverse();
+        words.push(text);
+        words.join(" ")
     }
 
     fn change_recording(&mut self, (state, change): (RecordingState, RecordingChange), effects: &mut Effects) {
         self.state.recording = Some(state);
+        if change == RecordingChange::Resume {
+            self.state.unrecorded_entries = self.state.history.len();
+        }
         effects.extend([Effect::ChangeRecording(change), Effect::Save]);
     }
+}
+
+fn has_digits(text: &str) -> bool {
+    text.chars().filter(char::is_ascii_digit).count() > MAX_DIGITS
 }
 
 impl Conversation {

@@ -53,11 +53,18 @@ impl Calls {
         if account.is_some() && call != inbound_call {
             return Err(refuse_account(self, carrier));
         }
-        // Without a state the callback can still get a response (`missing_state.rs`).
-        let state = self.find_state(&call).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, %call, "call state unavailable");
-            None
-        });
+        let state = match self.find_state(&call).await {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::warn!(%error, %call, "call state unavailable");
+                // The state says whether the recording is kept: the carrier repeats the callback.
+                if kind == CallbackKind::Recorded {
+                    return Err(WebhookRefusal::Unavailable);
+                }
+                // Without a state the callback can still get a response (`missing_state.rs`).
+                None
+            }
+        };
         let webhook = CallWebhook {
             carrier,
             voice,

@@ -2,14 +2,13 @@
 
 use butt_dial_domain::{
     Channel,
-    call::CallReport,
     ports::{
         carrier::{Deletion, VendorResourceKind},
         kv::KvError,
         voice::RecordingChange,
     },
 };
-use butt_dial_messaging::inbound::{WebhookRefusal, envelope::Envelope};
+use butt_dial_messaging::inbound::WebhookRefusal;
 
 use super::{
     super::{
@@ -32,15 +31,8 @@ pub(super) async fn handle(calls: &Calls, webhook: &CallWebhook) -> Result<(), W
     let Some(state) = state.filter(|state| state.recording.is_some_and(RecordingState::is_kept)) else {
         return delete(calls, webhook, &recording.id).await;
     };
-    // The status belongs to the recording, and the call may go on.
-    let of_recording = CallReport {
-        status: None,
-        ..report.clone()
-    };
-    publish_recording(calls, state, &of_recording).await?;
-    let envelope = Envelope::call(&state.info, of_recording);
-    calls.inbound.append(webhook.carrier, &envelope, &webhook.trace).await?;
-    Ok(())
+    // The row of the call names the recording of a voicemail only: this one is deleted at the carrier once it is stored here.
+    publish_recording(calls, state, report).await
 }
 
 async fn delete(calls: &Calls, webhook: &CallWebhook, recording: &str) -> Result<(), WebhookRefusal> {
@@ -74,20 +66,22 @@ async fn delete(calls: &Calls, webhook: &CallWebhook, recording: &str) -> Result
 }
 
 /// Ends the recording before the call is passed on: the third person has heard no announcement. Discards it if the carrier does not
-/// confirm.
+/// confirm, or it was not to be kept.
 pub(super) async fn end_before_transfer(
     calls: &Calls,
     webhook: &CallWebhook,
     state: &CallState,
 ) -> Result<(), KvError> {
-    let Some(recording) = state.recording.filter(|recording| recording.is_kept()) else {
-        return Ok(());
+    let recording = match state.recording {
+        None | Some(RecordingState::Ended) => return Ok(()),
+        Some(recording) => recording,
     };
     let carrier_id = &webhook.report.carrier_id;
     let ended = webhook.voice.change_recording(carrier_id, RecordingChange::Stop).await;
     let mut state = state.clone();
     state.recording = Some(match ended {
-        Ok(()) => RecordingState::Ended,
+        Ok(()) if recording.is_kept() => RecordingState::Ended,
+        Ok(()) => RecordingState::Discarded,
         Err(error) => {
             tracing::warn!(%error, call = %state.info.call, ?recording, "recording not ended before a transfer: discarded");
             RecordingState::Discarded

@@ -16,7 +16,7 @@ pub(super) async fn delete_at_carrier(
     content: &EventContent,
 ) -> Result<bool, StoreError> {
     let message = &content.message;
-    if message.call_recording.is_none() || content.links.iter().any(|link| link.error.is_some()) {
+    if content.links.iter().any(|link| link.error.is_some()) {
         return Ok(true);
     }
     let account = media.store.find_sender_account(Channel::Voice, &message.to).await?;

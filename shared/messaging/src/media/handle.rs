@@ -49,6 +49,11 @@ pub struct Media {
 }
 
 impl Media {
+    /// Returns whether attachments and recordings are stored.
+    pub fn has_storage(&self) -> bool {
+        self.blobs.is_some()
+    }
+
     /// Finds the carrier that an event came from, in the account of the address that it was sent to. `None`: the carrier is no
     /// longer configured.
     pub(super) async fn find_webhooks(&self, data: &Value) -> Result<Option<Arc<dyn Webhooks>>, StoreError> {

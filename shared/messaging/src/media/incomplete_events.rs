@@ -173,9 +173,13 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
         // The attachments that were fetched are stored, and not fetched again.
         return reschedule(media, &event, Some(&sealed)).await;
     }
-    let carrier = event.data["provider"].as_str().unwrap_or_default();
-    if !call_recordings::delete_at_carrier(media, carrier, &content).await? && !is_last_attempt {
-        return reschedule(media, &event, Some(&sealed)).await;
+    if content.message.call_recording.is_some() {
+        // Stored before the deletion: another attempt must not fetch what is deleted.
+        reschedule(media, &event, Some(&sealed)).await?;
+        let carrier = event.data["provider"].as_str().unwrap_or_default();
+        if !call_recordings::delete_at_carrier(media, carrier, &content).await? && !is_last_attempt {
+            return Ok(());
+        }
     }
     let Some(number) = transcription::find_recording(&content).filter(|_| media.has_transcriber()) else {
         return finish(media, &event, Some(&sealed)).await;

@@ -8,7 +8,7 @@ use butt_dial_domain::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::views::PlacedView;
+use super::{require_storage, views::PlacedView};
 use crate::{Context, Hints, Operation, Route, compliance::parse_purpose, errors};
 
 pub struct MakeCall;
@@ -101,6 +101,7 @@ impl Operation for MakeCall {
     type Output = PlacedView;
 
     async fn run(context: Context, args: Args) -> Result<PlacedView, Failure> {
+        require_storage(&context, args.record)?;
         let request = OriginateRequest {
             agent: args.agent_id,
             send_purpose: parse_purpose(args.purpose.as_deref())?,

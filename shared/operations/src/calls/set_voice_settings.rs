@@ -8,6 +8,7 @@ use butt_dial_domain::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::require_storage;
 use crate::{Context, Hints, Operation, Route};
 
 pub struct SetVoiceSettings;
@@ -121,12 +122,13 @@ impl Operation for SetVoiceSettings {
         path: "/api/v1/voice-settings",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound, Code::ContentBlocked]];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound, Code::ContentBlocked, Code::NotSupported]];
 
     type Args = Args;
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        require_storage(&context, args.record_calls)?;
         let change = VoiceSettingsChange {
             language: args.language,
             voice: args.voice,

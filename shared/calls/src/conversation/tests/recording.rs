@@ -36,22 +36,31 @@ fn pauses_from_the_question_for_card_data_to_the_next_topic() {
     assert_eq!(scenario.recording(), Some(RecordingState::Pausing));
     scenario.confirm(true);
     assert_eq!(scenario.recording(), Some(RecordingState::Paused));
+    scenario.caller_says("One moment, I am getting it.");
+    scenario.agent("Sure, take your time.");
+    assert_eq!(
+        scenario.recording_changes,
+        [RecordingChange::Pause],
+        "nothing was given yet"
+    );
     scenario.caller_says("4111 1111");
     scenario.agent("Go on, please.");
     scenario.caller_says("1111 1111");
     scenario.agent("And the security code?");
     scenario.caller_says("One hundred.");
-    assert_eq!(
-        scenario.recording(),
-        Some(RecordingState::Paused),
-        "no number was recorded"
-    );
+    assert_eq!(scenario.recording(), Some(RecordingState::DataGiven));
     scenario.agent("Thank you, the flowers arrive tomorrow.");
     assert_eq!(
         scenario.recording_changes,
         [RecordingChange::Pause, RecordingChange::Resume]
     );
     assert_eq!(scenario.recording(), Some(RecordingState::Running));
+    scenario.caller_says("Send them to 12 Main Street, 94110.");
+    assert_eq!(
+        scenario.recording(),
+        Some(RecordingState::Running),
+        "the number was not recorded"
+    );
 }
 
 #[test]
@@ -62,6 +71,13 @@ fn discards_the_recording_of_an_unasked_card_number() {
     assert_eq!(scenario.recording_changes, [RecordingChange::Stop]);
     scenario.agent("What is your card number?");
     assert_eq!(scenario.recording_changes.len(), 1, "there is no recording any more");
+
+    let mut grouped = recorded();
+    for group in ["4111 1111", "1111", "1111"] {
+        grouped.caller_says(group);
+        grouped.agent("Yes?");
+    }
+    assert_eq!(grouped.recording(), Some(RecordingState::Discarded));
 
     let mut typed = recorded();
     for key in "4111111111111111".chars() {
