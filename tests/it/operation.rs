@@ -274,8 +274,9 @@ async fn single_role_without_carrier_refuses_sends_servers() {
     let created = run_program(&["bootstrap", "--json"], &backends.settings()).await;
     let created: Value = serde_json::from_slice(&created.stdout).unwrap();
     let gateway = Program::serve(&["gateway"], &with(&backends.settings(), "PORT", "0")).await;
-    let warning = gateway.log_event("no carrier configured; every channel is unavailable");
-    assert_eq!(warning.expect("a warning")["level"], "WARN");
+    let text = "no carrier configured; every channel is unavailable";
+    let warning = eventually("a warning", async || gateway.log_event(text)).await;
+    assert_eq!(warning["level"], "WARN");
     let message = sms(ANN, "Into nowhere");
     let client = gateway.client();
     let send = client.post("/api/v1/send-message", &message);
@@ -296,11 +297,8 @@ async fn refuses_to_simulate_carriers_for_other_machines() {
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && text.contains("DEMO_MODE=true"), "{text}");
     let program = Program::serve(&["serve"], &with(&everywhere, "DEMO_MODE", "true")).await;
-    assert!(
-        program
-            .log_event("carriers are simulated; no message reaches a person")
-            .is_some()
-    );
+    let text = "carriers are simulated; no message reaches a person";
+    eventually("a warning", async || program.log_event(text)).await;
 }
 
 /// Settings of containers: variables that Kubernetes adds, secrets in files, a port of metrics, a health check.
@@ -328,7 +326,7 @@ async fn runs_with_settings_of_containers() {
     };
     assert!(health().await);
 
-    let serving = program.log_event("serving").expect("an event");
+    let serving = eventually("an event", async || program.log_event("serving")).await;
     let metrics = Gateways::new(vec![format!("http://{}", serving["metrics"].as_str().unwrap())]);
     for client in [&client, &metrics] {
         client.get("/metrics").reply().await.expect(401);

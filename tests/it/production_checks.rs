@@ -51,7 +51,8 @@ async fn second_program_on_same_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(&directory);
     let mut first = Program::serve(&["serve"], &settings).await;
-    let locked = first.log_event("data directory locked").unwrap();
+    // The program may be ready before its lines are read.
+    let locked = eventually("the lock is logged", async || first.log_event("data directory locked")).await;
     let path = std::fs::canonicalize(directory.path()).unwrap();
     assert_eq!(locked["directory"], path.to_str().unwrap());
     let second = run_program(&["serve"], &settings).await;
