@@ -81,7 +81,8 @@ def accepted_settings():
 
 
 def schema_of(default):
-    if isinstance(default, int):
+    # In Python, a boolean is an integer.
+    if isinstance(default, int) and not isinstance(default, bool):
         return {"type": "integer"}
     # A number or a word ("none", "auto"), and lists such as "5,15".
     return {"type": ["string", "number", "boolean"]}
