@@ -63,7 +63,13 @@ class Container:
         folder.mkdir(parents=True)
         urls = urls or {name: f"{scheme}://127.0.0.1:1/x" for name, scheme in
                         (("database", "postgres"), ("nats", "nats"), ("redis", "redis"))}
-        contents = {**CONTENTS, "DATABASE_URL": urls["database"], "NATS_URL": urls["nats"], "REDIS_URL": urls["redis"]}
+        contents = {
+            **CONTENTS,
+            "DATABASE_URL": urls["database"],
+            "DATABASE_READ_URL": urls["database"],
+            "NATS_URL": urls["nats"],
+            "REDIS_URL": urls["redis"],
+        }
         for name in secret_files(spec):
             (folder / name).write_text(contents.get(name, "made-up") + "\n")
         self.arguments = program(spec)["args"]
