@@ -50,7 +50,8 @@ def command(program, token):
         *("--header", f"Authorization: Bearer {token}"),
         # Wrong tokens would lock out the address of the run.
         *("--generation-with-security-parameters", "false"),
-        *("--phases", "coverage,fuzzing", "--max-time", SECONDS, "--request-timeout", "20"),
+        # A reply in a call waits for the next turn, at most 50 seconds.
+        *("--phases", "coverage,fuzzing", "--max-time", SECONDS, "--request-timeout", "60"),
         *("--generation-deterministic", "--suppress-health-check", "all"),
         *("--checks", ",".join(CHECKS), "--warnings", "off"),
         *("--exclude-operation-id-regex", f"{ENDING}|{WAITING}"),
