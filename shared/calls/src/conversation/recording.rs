@@ -21,10 +21,15 @@ const GROUPS: usize = 3;
 impl Turns {
     /// Pauses the recording before a reply that asks for card data, and resumes it with the first reply after the data was given.
     pub(super) fn guard_reply(&mut self, effects: &mut Effects) {
-        let Some(reply) = &self.state.reply else { return };
-        let change = match (self.state.recording, mentions_card_data(&reply.planned)) {
-            (Some(RecordingState::Running), true) => (RecordingState::Pausing, RecordingChange::Pause),
-            (Some(RecordingState::DataGiven), false) if !self.gives_digits() => {
+        // Most calls are not recorded, and a reply has many pieces.
+        let (Some(recording), Some(reply)) = (self.state.recording, &self.state.reply) else {
+            return;
+        };
+        let change = match recording {
+            RecordingState::Running if mentions_card_data(&reply.planned) => {
+                (RecordingState::Pausing, RecordingChange::Pause)
+            }
+            RecordingState::DataGiven if !mentions_card_data(&reply.planned) && !self.gives_digits() => {
                 (RecordingState::Running, RecordingChange::Resume)
             }
             _ => return,
