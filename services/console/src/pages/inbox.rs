@@ -199,7 +199,11 @@ async fn body(app: &App, member: &Member, query: &Query, shown: &Shown<'_>) -> R
     let inbox = app.call(member, "list_inbox", of_agent(query)).await?;
     let contact = find(member, &inbox, query);
     let conversation = match &contact {
-        Some(contact) => Some(read(app, member, query, contact).await?),
+        Some(contact) => Some(Conversation {
+            // Not part of the live thread, which is read often.
+            consents: newest_consents(app, member, contact).await?,
+            ..read(app, member, query, contact).await?
+        }),
         None => None,
     };
     if let Some(conversation) = &conversation
@@ -247,7 +251,7 @@ async fn read(app: &App, member: &Member, query: &Query, contact: &str) -> Resul
         .call(member, "list_callback_attempts", json!({ "limit": ATTEMPTS }))
         .await?;
     Ok(Conversation {
-        consents: newest_consents(app, member, contact).await?,
+        consents: Vec::new(),
         card: card(app, member, contact, list(&thread, "entries")).await,
         entries: list(&thread, "entries").to_vec(),
         attempts: list(&attempts, "attempts").to_vec(),
