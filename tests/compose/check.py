@@ -318,14 +318,14 @@ def check_person_writes(agent):
 
 
 class TwilioWebhook:
-    """A message of Ann, signed by Twilio's library. The same object is the same message, however often it is sent."""
+    """A person's message, signed by Twilio's library. The same object is the same message, however often it is sent."""
 
-    def __init__(self, text, signature=None):
+    def __init__(self, text, signature=None, person=ANN):
         from twilio.request_validator import RequestValidator
 
         env = settings()
         fields = {
-            "AccountSid": env["TWILIO_ACCOUNT_SID"], "MessageSid": f"SM{uuid.uuid4().hex}", "From": ANN, "To": AGENT_NUMBER,
+            "AccountSid": env["TWILIO_ACCOUNT_SID"], "MessageSid": f"SM{uuid.uuid4().hex}", "From": person, "To": AGENT_NUMBER,
             "Body": text, "NumMedia": "0", "NumSegments": "1", "ApiVersion": "2010-04-01", "SmsStatus": "received",
         }  # fmt: skip
         # Carriers sign the public URL, not the one that the request reaches.
@@ -491,7 +491,9 @@ class Load:
     def _write(self):
         while not self.stopping.is_set():
             text = f"webhook {uuid.uuid4()}"
-            self._repeat("webhook", TwilioWebhook(text).send)
+            # Each from another person: one person who writes this fast is a program, and sends to it are paused.
+            person = f"+1415556{len(self.texts) % 10_000:04}"
+            self._repeat("webhook", TwilioWebhook(text, person=person).send)
             self.texts.append(text)
             time.sleep(0.05)
 
