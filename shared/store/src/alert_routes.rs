@@ -37,16 +37,6 @@ pub struct Notification {
     pub tries: i64,
 }
 
-macro_rules! select_routes {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, org_id, kind, target, hint, severity, is_escalation, quiet_from, quiet_until, created_at, window_at,
-                window_count, free_at FROM alert_routes ",
-            $rest
-        )
-    };
-}
-
 impl Change {
     pub async fn create_alert_route(&self, route: &AlertRoute) -> Result<(), StoreError> {
         const SQL: &str =
@@ -106,7 +96,9 @@ impl Change {
 impl Store {
     /// Lists the routes of an organization, or of the installation, oldest first.
     pub async fn list_alert_routes(&self, org: Option<&OrgId>) -> Result<Vec<AlertRoute>, StoreError> {
-        const SQL: &str = select_routes!("WHERE coalesce(org_id, 'installation') = $1 ORDER BY id");
+        const SQL: &str = "SELECT id, org_id, kind, target, hint, severity, is_escalation, quiet_from, quiet_until,
+            created_at, window_at, window_count, free_at
+            FROM alert_routes WHERE coalesce(org_id, 'installation') = $1 ORDER BY id";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(org.map_or("installation", OrgId::as_str))
             .fetch_all(db)

@@ -86,16 +86,6 @@ pub struct Due {
     pub at: Timestamp,
 }
 
-macro_rules! select_alerts {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, org_id, kind, fingerprint, severity, title, evidence, state, occurrences, first_at, last_at,
-                changed_by, changed_at FROM alerts ",
-            $rest
-        )
-    };
-}
-
 impl Store {
     /// Opens an alert with its notifications, or counts up the open one of the same cause. Returns the alert, and whether it is new.
     pub async fn raise_alert(
@@ -184,14 +174,14 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Alert>, StoreError> {
         const SQL: Sql = Sql {
-            postgres: select_alerts!(
-                "WHERE coalesce(org_id, 'installation') = $1 AND ($2::TEXT IS NULL OR id < $2)
-                    AND (NOT $3 OR state <> 'resolved') ORDER BY id DESC LIMIT $4"
-            ),
-            sqlite: select_alerts!(
-                "WHERE coalesce(org_id, 'installation') = $1 AND ($2 IS NULL OR id < $2)
-                    AND (NOT $3 OR state <> 'resolved') ORDER BY id DESC LIMIT $4"
-            ),
+            postgres: "SELECT id, org_id, kind, fingerprint, severity, title, evidence, state, occurrences, first_at,
+                last_at, changed_by, changed_at
+                FROM alerts WHERE coalesce(org_id, 'installation') = $1 AND ($2::TEXT IS NULL OR id < $2)
+                AND (NOT $3 OR state <> 'resolved') ORDER BY id DESC LIMIT $4",
+            sqlite: "SELECT id, org_id, kind, fingerprint, severity, title, evidence, state, occurrences, first_at,
+                last_at, changed_by, changed_at
+                FROM alerts WHERE coalesce(org_id, 'installation') = $1 AND ($2 IS NULL OR id < $2)
+                AND (NOT $3 OR state <> 'resolved') ORDER BY id DESC LIMIT $4",
         };
         let sql = self.sql(SQL);
         Ok(on_reader!(self, |db| sqlx::query_as(sql)
@@ -223,7 +213,9 @@ impl Store {
     /// Lists alerts of a kind that are not resolved, of all organizations, which were last seen before `seen`.
     pub async fn list_ceased_alerts(&self, kind: &str, seen: Timestamp, limit: u32) -> Result<Vec<Alert>, StoreError> {
         const SQL: &str =
-            select_alerts!("WHERE kind = $1 AND state <> 'resolved' AND last_at < $2 ORDER BY id LIMIT $3");
+            "SELECT id, org_id, kind, fingerprint, severity, title, evidence, state, occurrences, first_at, last_at,
+                changed_by, changed_at
+                FROM alerts WHERE kind = $1 AND state <> 'resolved' AND last_at < $2 ORDER BY id LIMIT $3";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(kind)
             .bind(seen)

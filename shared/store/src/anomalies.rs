@@ -102,34 +102,24 @@ pub struct AnomalyFilter<'a> {
     pub before: Option<&'a str>,
 }
 
-macro_rules! select_anomalies {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at, last_at,
-                alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at FROM anomalies ",
-            $rest
-        )
-    };
-}
-
 const LIST: Sql = Sql {
-    postgres: select_anomalies!(
-        "WHERE ($1::TEXT IS NULL OR id < $1) AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3"
-    ),
-    sqlite: select_anomalies!(
-        "WHERE ($1 IS NULL OR id < $1) AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3"
-    ),
+    postgres: "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at,
+        last_at, alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at
+        FROM anomalies WHERE ($1::TEXT IS NULL OR id < $1) AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3",
+    sqlite: "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at,
+        last_at, alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at
+        FROM anomalies WHERE ($1 IS NULL OR id < $1) AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3",
 };
 
 const LIST_OF_ORG: Sql = Sql {
-    postgres: select_anomalies!(
-        "WHERE coalesce(org_id, 'installation') = $4 AND ($1::TEXT IS NULL OR id < $1)
-            AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3"
-    ),
-    sqlite: select_anomalies!(
-        "WHERE coalesce(org_id, 'installation') = $4 AND ($1 IS NULL OR id < $1)
-            AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3"
-    ),
+    postgres: "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at,
+        last_at, alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at
+        FROM anomalies WHERE coalesce(org_id, 'installation') = $4 AND ($1::TEXT IS NULL OR id < $1)
+        AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3",
+    sqlite: "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at,
+        last_at, alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at
+        FROM anomalies WHERE coalesce(org_id, 'installation') = $4 AND ($1 IS NULL OR id < $1)
+        AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3",
 };
 
 impl Store {
@@ -160,7 +150,9 @@ impl Store {
 
     /// Lists anomalies that have not ended, of all organizations, oldest first.
     pub async fn list_open_anomalies(&self, limit: u32) -> Result<Vec<Anomaly>, StoreError> {
-        const SQL: &str = select_anomalies!("WHERE ended_at IS NULL ORDER BY id LIMIT $1");
+        const SQL: &str = "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers,
+            first_at, last_at, alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at
+            FROM anomalies WHERE ended_at IS NULL ORDER BY id LIMIT $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(i64::from(limit))
             .fetch_all(db)

@@ -68,28 +68,18 @@ pub struct CallCount {
     pub calls: i64,
 }
 
-macro_rules! failed {
-    () => {
-        "SUM(CASE WHEN m.status = 'failed' OR m.stage IN ('failed', 'undelivered') THEN 1 ELSE 0 END)"
-    };
-}
-
 const TRAFFIC: Sql = Sql {
-    postgres: concat!(
-        "SELECT o.id AS org_id, t.agent_id, t.channel, t.sent, t.failed, t.cost FROM organizations o CROSS JOIN LATERAL (
-            SELECT m.agent_id, m.channel, COUNT(*) AS sent, CAST(",
-        failed!(),
-        " AS BIGINT) AS failed, CAST(SUM(coalesce(m.cost, m.estimate)) AS BIGINT) AS cost
+    postgres: "SELECT o.id AS org_id, t.agent_id, t.channel, t.sent, t.failed, t.cost FROM organizations o CROSS JOIN LATERAL (
+            SELECT m.agent_id, m.channel, COUNT(*) AS sent,
+                CAST(SUM(CASE WHEN m.status = 'failed' OR m.stage IN ('failed', 'undelivered') THEN 1 ELSE 0 END) AS BIGINT) AS failed,
+                CAST(SUM(coalesce(m.cost, m.estimate)) AS BIGINT) AS cost
             FROM messages m WHERE m.org_id = o.id AND m.created_at >= $1 AND m.created_at < $2
-            GROUP BY m.agent_id, m.channel) AS t"
-    ),
-    sqlite: concat!(
-        "SELECT o.id AS org_id, m.agent_id, m.channel, COUNT(*) AS sent, ",
-        failed!(),
-        " AS failed, SUM(coalesce(m.cost, m.estimate)) AS cost
+            GROUP BY m.agent_id, m.channel) AS t",
+    sqlite: "SELECT o.id AS org_id, m.agent_id, m.channel, COUNT(*) AS sent,
+            SUM(CASE WHEN m.status = 'failed' OR m.stage IN ('failed', 'undelivered') THEN 1 ELSE 0 END) AS failed,
+            SUM(coalesce(m.cost, m.estimate)) AS cost
         FROM organizations o CROSS JOIN messages m ON m.org_id = o.id
-        WHERE m.created_at >= $1 AND m.created_at < $2 GROUP BY o.id, m.agent_id, m.channel"
-    ),
+        WHERE m.created_at >= $1 AND m.created_at < $2 GROUP BY o.id, m.agent_id, m.channel",
 };
 
 const PREFIXES: Sql = Sql {

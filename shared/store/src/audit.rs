@@ -117,17 +117,6 @@ pub struct AuditFilter<'a> {
     pub before: Option<(Timestamp, &'a str)>,
 }
 
-macro_rules! select_audit {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after, source, request_id,
-                at, seq FROM audit ",
-            $rest
-        )
-    };
-}
-pub(crate) use select_audit;
-
 /// Appends an entry as part of a transaction.
 pub(crate) async fn append_in(tx: &mut Tx, entry: &AuditEntry) -> Result<(), sqlx::Error> {
     const SQL: &str =
@@ -184,33 +173,30 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<AuditRow>, StoreError> {
         const OF_ORG: Sql = Sql {
-            postgres: select_audit!(
-                "WHERE org_id = $1 AND ($2::TEXT IS NULL OR actor = $2) AND ($3::TEXT IS NULL OR action = $3)
-                    AND ($4::TEXT IS NULL OR target = $4) AND at >= coalesce($5, '-infinity'::TIMESTAMPTZ)
-                    AND at < coalesce($6, 'infinity'::TIMESTAMPTZ) AND ($7::TIMESTAMPTZ IS NULL OR (at, id) < ($7, $8))
-                ORDER BY at DESC, id DESC LIMIT $9"
-            ),
-            sqlite: select_audit!(
-                "WHERE org_id = $1 AND ($2 IS NULL OR actor = $2) AND ($3 IS NULL OR action = $3)
-                    AND ($4 IS NULL OR target = $4) AND at >= coalesce($5, '') AND at < coalesce($6, '~')
-                    AND ($7 IS NULL OR (at, id) < ($7, $8))
-                ORDER BY at DESC, id DESC LIMIT $9"
-            ),
+            postgres: "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after,
+                source, request_id, at, seq
+                FROM audit WHERE org_id = $1 AND ($2::TEXT IS NULL OR actor = $2)
+                AND ($3::TEXT IS NULL OR action = $3) AND ($4::TEXT IS NULL OR target = $4)
+                AND at >= coalesce($5, '-infinity'::TIMESTAMPTZ) AND at < coalesce($6, 'infinity'::TIMESTAMPTZ)
+                AND ($7::TIMESTAMPTZ IS NULL OR (at, id) < ($7, $8)) ORDER BY at DESC, id DESC LIMIT $9",
+            sqlite: "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after, source,
+                request_id, at, seq
+                FROM audit WHERE org_id = $1 AND ($2 IS NULL OR actor = $2) AND ($3 IS NULL OR action = $3)
+                AND ($4 IS NULL OR target = $4) AND at >= coalesce($5, '') AND at < coalesce($6, '~')
+                AND ($7 IS NULL OR (at, id) < ($7, $8)) ORDER BY at DESC, id DESC LIMIT $9",
         };
         const OF_INSTALLATION: Sql = Sql {
-            postgres: select_audit!(
-                "WHERE org_id IS NULL AND $1::TEXT IS NULL AND ($2::TEXT IS NULL OR actor = $2)
-                    AND ($3::TEXT IS NULL OR action = $3)
-                    AND ($4::TEXT IS NULL OR target = $4) AND at >= coalesce($5, '-infinity'::TIMESTAMPTZ)
-                    AND at < coalesce($6, 'infinity'::TIMESTAMPTZ) AND ($7::TIMESTAMPTZ IS NULL OR (at, id) < ($7, $8))
-                ORDER BY at DESC, id DESC LIMIT $9"
-            ),
-            sqlite: select_audit!(
-                "WHERE org_id IS NULL AND $1 IS NULL AND ($2 IS NULL OR actor = $2) AND ($3 IS NULL OR action = $3)
-                    AND ($4 IS NULL OR target = $4) AND at >= coalesce($5, '') AND at < coalesce($6, '~')
-                    AND ($7 IS NULL OR (at, id) < ($7, $8))
-                ORDER BY at DESC, id DESC LIMIT $9"
-            ),
+            postgres: "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after,
+                source, request_id, at, seq
+                FROM audit WHERE org_id IS NULL AND $1::TEXT IS NULL AND ($2::TEXT IS NULL OR actor = $2)
+                AND ($3::TEXT IS NULL OR action = $3) AND ($4::TEXT IS NULL OR target = $4)
+                AND at >= coalesce($5, '-infinity'::TIMESTAMPTZ) AND at < coalesce($6, 'infinity'::TIMESTAMPTZ)
+                AND ($7::TIMESTAMPTZ IS NULL OR (at, id) < ($7, $8)) ORDER BY at DESC, id DESC LIMIT $9",
+            sqlite: "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after, source,
+                request_id, at, seq
+                FROM audit WHERE org_id IS NULL AND $1 IS NULL AND ($2 IS NULL OR actor = $2)
+                AND ($3 IS NULL OR action = $3) AND ($4 IS NULL OR target = $4) AND at >= coalesce($5, '')
+                AND at < coalesce($6, '~') AND ($7 IS NULL OR (at, id) < ($7, $8)) ORDER BY at DESC, id DESC LIMIT $9",
         };
         let sql = self.sql(if org.is_some() { OF_ORG } else { OF_INSTALLATION });
         Ok(on_list!(self, |db| {

@@ -6,7 +6,6 @@ use sqlx::FromRow;
 
 use crate::{
     AuditRow, Store, StoreError,
-    audit::select_audit,
     column::text_column,
     engine::{in_tx, on_reader, on_writer, with_timeout},
 };
@@ -58,15 +57,6 @@ pub struct CheckpointRow {
     pub signed_at: Timestamp,
 }
 
-macro_rules! select_heads {
-    ($rest:literal) => {
-        concat!(
-            "SELECT log, size, chain, signed_size, signed_root, signed_at FROM audit_logs ",
-            $rest
-        )
-    };
-}
-
 impl Store {
     /// Lists stored hashes of a log: leaves on level 0, roots of full tiles above.
     pub async fn list_log_hashes(
@@ -105,7 +95,9 @@ impl Store {
     /// Lists the changes with places from `first` up to and without `end`.
     pub async fn list_sealed_changes(&self, log: &str, first: i64, end: i64) -> Result<Vec<AuditRow>, StoreError> {
         const SQL: &str =
-            select_audit!("WHERE coalesce(org_id, 'installation') = $1 AND seq >= $2 AND seq < $3 ORDER BY seq");
+            "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after, source,
+                request_id, at, seq
+                FROM audit WHERE coalesce(org_id, 'installation') = $1 AND seq >= $2 AND seq < $3 ORDER BY seq";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(log)
             .bind(first)
@@ -117,7 +109,9 @@ impl Store {
     /// Finds the first change with a place from `first` on.
     pub async fn find_sealed_change(&self, log: &str, first: i64) -> Result<Option<AuditRow>, StoreError> {
         const SQL: &str =
-            select_audit!("WHERE coalesce(org_id, 'installation') = $1 AND seq >= $2 ORDER BY seq LIMIT 1");
+            "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after, source,
+                request_id, at, seq
+                FROM audit WHERE coalesce(org_id, 'installation') = $1 AND seq >= $2 ORDER BY seq LIMIT 1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(log)
             .bind(first)
@@ -136,7 +130,8 @@ impl Store {
     }
 
     pub async fn find_log_head(&self, log: &str) -> Result<Option<LogHead>, StoreError> {
-        const SQL: &str = select_heads!("WHERE log = $1");
+        const SQL: &str = "SELECT log, size, chain, signed_size, signed_root, signed_at
+            FROM audit_logs WHERE log = $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(log)
             .fetch_optional(db)
@@ -145,7 +140,8 @@ impl Store {
 
     /// Lists the logs in the order of their names, after `after`.
     pub async fn list_logs(&self, after: &str, limit: u32) -> Result<Vec<LogHead>, StoreError> {
-        const SQL: &str = select_heads!("WHERE log > $1 ORDER BY log LIMIT $2");
+        const SQL: &str = "SELECT log, size, chain, signed_size, signed_root, signed_at
+            FROM audit_logs WHERE log > $1 ORDER BY log LIMIT $2";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(after)
             .bind(i64::from(limit))
@@ -214,9 +210,9 @@ impl Store {
         after: &str,
         limit: u32,
     ) -> Result<Vec<LogHead>, StoreError> {
-        const SQL: &str = select_heads!(
-            "WHERE log > $1 AND size > signed_size AND (signed_at IS NULL OR signed_at < $2) ORDER BY log LIMIT $3"
-        );
+        const SQL: &str = "SELECT log, size, chain, signed_size, signed_root, signed_at
+            FROM audit_logs WHERE log > $1 AND size > signed_size AND (signed_at IS NULL OR signed_at < $2)
+            ORDER BY log LIMIT $3";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(after)
             .bind(before)

@@ -7,7 +7,6 @@ use sqlx::FromRow;
 
 use crate::{
     AuditRow, LeafKind, LeafRow, LogHead, Store, StoreError,
-    audit::select_audit,
     engine::{Sql, Tx, as_number, in_tx, on_reader, on_writer, with_timeout},
     inbound::json,
     sends::time_text,
@@ -149,14 +148,15 @@ impl Store {
     /// Lists the oldest changes of these logs without a place.
     pub async fn list_unsealed_changes(&self, logs: &[&str], limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         const SQL: Sql = Sql {
-            postgres: select_audit!(
-                "WHERE seq IS NULL AND coalesce(org_id, 'installation')
-                    = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB))) ORDER BY at, id LIMIT $2"
-            ),
-            sqlite: select_audit!(
-                "WHERE seq IS NULL AND coalesce(org_id, 'installation') IN (SELECT value FROM json_each($1))
-                    ORDER BY at, id LIMIT $2"
-            ),
+            postgres: "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after,
+                source, request_id, at, seq
+                FROM audit WHERE seq IS NULL
+                AND coalesce(org_id, 'installation') = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)))
+                ORDER BY at, id LIMIT $2",
+            sqlite: "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after, source,
+                request_id, at, seq
+                FROM audit WHERE seq IS NULL AND coalesce(org_id, 'installation') IN (SELECT value FROM json_each($1))
+                ORDER BY at, id LIMIT $2",
         };
         let (sql, logs) = (self.sql(SQL), json::text(logs)?);
         Ok(on_reader!(self, |db| sqlx::query_as(sql)
@@ -169,14 +169,14 @@ impl Store {
     /// Lists the oldest settled sends of these organizations without a place.
     pub async fn list_unsealed_sends(&self, logs: &[&str], limit: u32) -> Result<Vec<UnsealedSend>, StoreError> {
         const SQL: Sql = Sql {
-            postgres: "SELECT id, org_id, agent_id, channel, sender, recipient, body_hash, status, carrier, carrier_id,
-                    carrier_status, failure, created_at, updated_at FROM messages
-                WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed')
-                    AND org_id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB))) ORDER BY id LIMIT $2",
+            postgres: "SELECT id, org_id, agent_id, channel, sender, recipient, body_hash, status, carrier,
+                carrier_id, carrier_status, failure, created_at, updated_at
+                FROM messages WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed')
+                AND org_id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB))) ORDER BY id LIMIT $2",
             sqlite: "SELECT id, org_id, agent_id, channel, sender, recipient, body_hash, status, carrier, carrier_id,
-                    carrier_status, failure, created_at, updated_at FROM messages
-                WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed')
-                    AND org_id IN (SELECT value FROM json_each($1)) ORDER BY id LIMIT $2",
+                carrier_status, failure, created_at, updated_at
+                FROM messages WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed')
+                AND org_id IN (SELECT value FROM json_each($1)) ORDER BY id LIMIT $2",
         };
         let (sql, logs) = (self.sql(SQL), json::text(logs)?);
         Ok(on_reader!(self, |db| sqlx::query_as(sql)

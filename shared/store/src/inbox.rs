@@ -14,37 +14,40 @@ use crate::{
 const EVENTS_OF_LIST: i64 = 50;
 const EVENTS_OF_CONTACT: i64 = 500;
 
-/// Builds the query of received messages over these agents. The numbers of an agent's events have no gaps, so they bound the rows that
-/// are read. Postgres gets a subquery for each agent: with outdated statistics it would read all events for a join.
-macro_rules! select_received {
-    ($agents:literal) => {
-        Sql {
-            postgres: concat!(
-                "SELECT agent_id, e.id, contact, channel, data, state = 'delivered' AS is_delivered, delivered_at, tries, created_at,
-                    coalesce(content, kept) AS text
-                FROM (SELECT id, event_seq FROM agents WHERE ",
-                $agents,
-                ") AS a CROSS JOIN LATERAL (SELECT agent_id, id, contact, channel, data, state, delivered_at, tries, created_at,
-                        content, kept, type
-                    FROM events WHERE agent_id = a.id AND seq > a.event_seq - $3 ORDER BY agent_id DESC, seq DESC LIMIT $3) AS e
-                WHERE type = 'message.received' AND ($4 IS NULL OR contact = $4)
-                ORDER BY created_at DESC, e.id DESC LIMIT $5"
-            ),
-            sqlite: concat!(
-                "SELECT e.agent_id, e.id, e.contact, e.channel, e.data, e.state = 'delivered' AS is_delivered, e.delivered_at,
-                    e.tries, e.created_at, coalesce(e.content, e.kept) AS text
-                FROM (SELECT id, event_seq FROM agents WHERE ",
-                $agents,
-                ") AS a CROSS JOIN events e ON e.agent_id = a.id AND e.seq > a.event_seq - $3
-                WHERE e.type = 'message.received' AND ($4 IS NULL OR e.contact = $4)
-                ORDER BY e.created_at DESC, e.id DESC LIMIT $5"
-            ),
-        }
-    };
-}
+/// The received messages of one agent. The numbers of an agent's events have no gaps, so they bound the rows that are read. Postgres
+/// gets a subquery for each agent: with outdated statistics it would read all events for a join.
+const RECEIVED_BY_AGENT: Sql = Sql {
+    postgres: "SELECT agent_id, e.id, contact, channel, data, state = 'delivered' AS is_delivered, delivered_at, tries, created_at,
+            coalesce(content, kept) AS text
+        FROM (SELECT id, event_seq FROM agents WHERE org_id || '' = $1 AND id = $2) AS a
+        CROSS JOIN LATERAL (SELECT agent_id, id, contact, channel, data, state, delivered_at, tries, created_at, content, kept, type
+            FROM events WHERE agent_id = a.id AND seq > a.event_seq - $3 ORDER BY agent_id DESC, seq DESC LIMIT $3) AS e
+        WHERE type = 'message.received' AND ($4 IS NULL OR contact = $4)
+        ORDER BY created_at DESC, e.id DESC LIMIT $5",
+    sqlite: "SELECT e.agent_id, e.id, e.contact, e.channel, e.data, e.state = 'delivered' AS is_delivered, e.delivered_at, e.tries,
+            e.created_at, coalesce(e.content, e.kept) AS text
+        FROM (SELECT id, event_seq FROM agents WHERE org_id || '' = $1 AND id = $2) AS a
+        CROSS JOIN events e ON e.agent_id = a.id AND e.seq > a.event_seq - $3
+        WHERE e.type = 'message.received' AND ($4 IS NULL OR e.contact = $4)
+        ORDER BY e.created_at DESC, e.id DESC LIMIT $5",
+};
 
-const RECEIVED_BY_AGENT: Sql = select_received!("org_id || '' = $1 AND id = $2");
-const RECEIVED: Sql = select_received!("org_id = $1 AND $2 IS NULL ORDER BY created_at DESC LIMIT 200");
+/// The received messages of the newest agents of an organization, bounded in the same way.
+const RECEIVED: Sql = Sql {
+    postgres: "SELECT agent_id, e.id, contact, channel, data, state = 'delivered' AS is_delivered, delivered_at, tries, created_at,
+            coalesce(content, kept) AS text
+        FROM (SELECT id, event_seq FROM agents WHERE org_id = $1 AND $2 IS NULL ORDER BY created_at DESC LIMIT 200) AS a
+        CROSS JOIN LATERAL (SELECT agent_id, id, contact, channel, data, state, delivered_at, tries, created_at, content, kept, type
+            FROM events WHERE agent_id = a.id AND seq > a.event_seq - $3 ORDER BY agent_id DESC, seq DESC LIMIT $3) AS e
+        WHERE type = 'message.received' AND ($4 IS NULL OR contact = $4)
+        ORDER BY created_at DESC, e.id DESC LIMIT $5",
+    sqlite: "SELECT e.agent_id, e.id, e.contact, e.channel, e.data, e.state = 'delivered' AS is_delivered, e.delivered_at, e.tries,
+            e.created_at, coalesce(e.content, e.kept) AS text
+        FROM (SELECT id, event_seq FROM agents WHERE org_id = $1 AND $2 IS NULL ORDER BY created_at DESC LIMIT 200) AS a
+        CROSS JOIN events e ON e.agent_id = a.id AND e.seq > a.event_seq - $3
+        WHERE e.type = 'message.received' AND ($4 IS NULL OR e.contact = $4)
+        ORDER BY e.created_at DESC, e.id DESC LIMIT $5",
+};
 
 /// A message that a person has written.
 #[derive(Clone, sqlx::FromRow)]

@@ -9,7 +9,7 @@ use crate::{
     Sender, Store, StoreError,
     column::text_column,
     engine::{Sql, on_reader, on_writer},
-    senders::{SenderRow, select_senders},
+    senders::SenderRow,
 };
 
 /// How far a registration is.
@@ -60,16 +60,6 @@ impl NumberRegistration {
 }
 
 /// Builds a query over all columns.
-macro_rules! select_registrations {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, org_id, account_id, kind, subject, state, external_id, service_id, failure, data, attempts, check_at,
-                created_at, updated_at FROM number_registrations ",
-            $rest
-        )
-    };
-}
-
 impl Store {
     /// Stores a registration. Fails with `Conflict` if the organization has one of the same subject.
     pub async fn create_number_registration(&self, new: &NumberRegistration) -> Result<(), StoreError> {
@@ -150,7 +140,9 @@ impl Store {
 
     /// Lists the organization's registrations, oldest first.
     pub async fn list_number_registrations(&self, org: &OrgId) -> Result<Vec<NumberRegistration>, StoreError> {
-        const SQL: &str = select_registrations!("WHERE org_id = $1 ORDER BY created_at, id");
+        const SQL: &str = "SELECT id, org_id, account_id, kind, subject, state, external_id, service_id, failure,
+            data, attempts, check_at, created_at, updated_at
+            FROM number_registrations WHERE org_id = $1 ORDER BY created_at, id";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(org.as_str())
             .fetch_all(db)
@@ -163,7 +155,9 @@ impl Store {
         org: &OrgId,
         id: &NumberRegistrationId,
     ) -> Result<Option<NumberRegistration>, StoreError> {
-        const SQL: &str = select_registrations!("WHERE org_id = $1 AND id = $2");
+        const SQL: &str = "SELECT id, org_id, account_id, kind, subject, state, external_id, service_id, failure,
+            data, attempts, check_at, created_at, updated_at
+            FROM number_registrations WHERE org_id = $1 AND id = $2";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(org.as_str())
             .bind(id.as_str())
@@ -202,14 +196,14 @@ impl Store {
         account: Option<&ProviderAccountId>,
     ) -> Result<Vec<Sender>, StoreError> {
         const SQL: Sql = Sql {
-            postgres: select_senders!(
-                "WHERE org_id = $1 AND account_id IS NOT DISTINCT FROM $2 AND us_registration = 'needed'
-                    AND released_at IS NULL ORDER BY created_at, id"
-            ),
-            sqlite: select_senders!(
-                "WHERE org_id = $1 AND account_id IS $2 AND us_registration = 'needed' AND released_at IS NULL
-                    ORDER BY created_at, id"
-            ),
+            postgres: "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id,
+                number_id, country, registration_id, registration, us_registration, created_at, released_at
+                FROM channels WHERE org_id = $1 AND account_id IS NOT DISTINCT FROM $2 AND us_registration = 'needed'
+                AND released_at IS NULL ORDER BY created_at, id",
+            sqlite: "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id, number_id,
+                country, registration_id, registration, us_registration, created_at, released_at
+                FROM channels WHERE org_id = $1 AND account_id IS $2 AND us_registration = 'needed'
+                AND released_at IS NULL ORDER BY created_at, id",
         };
         let sql = self.sql(SQL);
         let rows: Vec<SenderRow> = on_reader!(self, |db| sqlx::query_as(sql)
@@ -222,9 +216,10 @@ impl Store {
 
     /// Lists the bought numbers of the organization, each as a sender of texts, released ones left out.
     pub async fn list_bought_senders(&self, org: &OrgId) -> Result<Vec<Sender>, StoreError> {
-        const SQL: &str = select_senders!(
-            "WHERE org_id = $1 AND channel = 'sms' AND number_id IS NOT NULL AND released_at IS NULL ORDER BY created_at, id"
-        );
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id,
+            number_id, country, registration_id, registration, us_registration, created_at, released_at
+            FROM channels WHERE org_id = $1 AND channel = 'sms' AND number_id IS NOT NULL AND released_at IS NULL
+            ORDER BY created_at, id";
         let rows: Vec<SenderRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(org.as_str()).fetch_all(db).await)?;
         rows.into_iter().map(Sender::try_from).collect()
     }

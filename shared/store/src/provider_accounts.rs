@@ -62,16 +62,6 @@ pub struct NewProviderAccount<'a> {
 }
 
 /// Builds a query over all columns, for text that is known when the program is compiled.
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, org_id, agent_id, vendor, external_id, label, credentials, version, status, failure,
-                is_subaccount, checked_at, created_at, updated_at FROM provider_accounts ",
-            $rest
-        )
-    };
-}
-
 impl Store {
     /// Notes that the vendor accepts the account. Returns whether it was failing.
     pub async fn note_working_account(&self, id: &ProviderAccountId, now: Timestamp) -> Result<bool, StoreError> {
@@ -89,7 +79,10 @@ impl Store {
     }
 
     pub async fn find_provider_account(&self, id: &ProviderAccountId) -> Result<Option<ProviderAccount>, StoreError> {
-        const SQL: &str = select!("WHERE id = $1");
+        const SQL: &str =
+            "SELECT id, org_id, agent_id, vendor, external_id, label, credentials, version, status, failure,
+                is_subaccount, checked_at, created_at, updated_at
+                FROM provider_accounts WHERE id = $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(id.as_str())
             .fetch_optional(db)
@@ -98,7 +91,9 @@ impl Store {
 
     /// Lists the organization's accounts, oldest first.
     pub async fn list_provider_accounts(&self, org: &OrgId) -> Result<Vec<ProviderAccount>, StoreError> {
-        const SQL: &str = select!("WHERE org_id = $1 ORDER BY created_at, id");
+        const SQL: &str = "SELECT id, org_id, agent_id, vendor, external_id, label, credentials, version, status,
+            failure, is_subaccount, checked_at, created_at, updated_at
+            FROM provider_accounts WHERE org_id = $1 ORDER BY created_at, id";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(org.as_str())
             .fetch_all(db)
@@ -107,7 +102,9 @@ impl Store {
 
     /// Lists accounts of all organizations that are failing, those first that were checked longest ago.
     pub async fn list_failing_accounts(&self, limit: u32) -> Result<Vec<ProviderAccount>, StoreError> {
-        const SQL: &str = select!("WHERE status = 'failing' ORDER BY checked_at, id LIMIT $1");
+        const SQL: &str = "SELECT id, org_id, agent_id, vendor, external_id, label, credentials, version, status,
+            failure, is_subaccount, checked_at, created_at, updated_at
+            FROM provider_accounts WHERE status = 'failing' ORDER BY checked_at, id LIMIT $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(i64::from(limit))
             .fetch_all(db)
@@ -148,7 +145,10 @@ impl Store {
         external_id: &str,
     ) -> Result<Vec<ProviderAccount>, StoreError> {
         const SQL: &str =
-            select!("WHERE vendor = $1 AND external_id = $2 AND status <> 'closed' ORDER BY created_at, id LIMIT 10");
+            "SELECT id, org_id, agent_id, vendor, external_id, label, credentials, version, status, failure,
+                is_subaccount, checked_at, created_at, updated_at
+                FROM provider_accounts WHERE vendor = $1 AND external_id = $2 AND status <> 'closed'
+                ORDER BY created_at, id LIMIT 10";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(vendor)
             .bind(external_id)

@@ -6,7 +6,7 @@ use crate::{
     Change, Sender, Store, StoreError,
     change::on_change,
     engine::{in_tx, on_reader, on_writer, with_timeout},
-    senders::{SenderRow, select_senders},
+    senders::SenderRow,
 };
 
 impl Store {
@@ -19,7 +19,9 @@ impl Store {
     ) -> Result<Vec<Sender>, StoreError> {
         const RELEASE: &str = "UPDATE channels SET released_at = $2, is_primary = FALSE
             WHERE org_id = $1 AND (released_at IS NULL OR released_at > $2)";
-        const LIST: &str = select_senders!("WHERE org_id = $1 ORDER BY id LIMIT $2");
+        const LIST: &str = "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id,
+            number_id, country, registration_id, registration, us_registration, created_at, released_at
+            FROM channels WHERE org_id = $1 ORDER BY id LIMIT $2";
         on_writer!(self, |db| sqlx::query(RELEASE)
             .bind(org.as_str())
             .bind(since)
@@ -54,7 +56,9 @@ impl Store {
     /// Lists senders of all organizations that were released before `before`, oldest first.
     pub async fn list_released_senders(&self, before: Timestamp, limit: u32) -> Result<Vec<Sender>, StoreError> {
         const SQL: &str =
-            select_senders!("WHERE released_at IS NOT NULL AND released_at <= $1 ORDER BY released_at, id LIMIT $2");
+            "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id, number_id, country,
+                registration_id, registration, us_registration, created_at, released_at
+                FROM channels WHERE released_at IS NOT NULL AND released_at <= $1 ORDER BY released_at, id LIMIT $2";
         let rows: Vec<SenderRow> = on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(before)
             .bind(i64::from(limit))

@@ -129,28 +129,17 @@ pub struct SenderChange<'a> {
 }
 
 /// Builds a query over the columns of a sender.
-macro_rules! select_senders {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id, number_id, country,
-                registration_id, registration, us_registration, created_at, released_at FROM channels ",
-            $rest
-        )
-    };
-}
-
-pub(crate) use select_senders;
-
 impl Store {
     /// Lists the senders of an agent, or of the pool without one, released ones left out, oldest first.
     pub async fn list_senders(&self, org: &OrgId, agent: Option<&AgentId>) -> Result<Vec<Sender>, StoreError> {
         const SQL: Sql = Sql {
-            postgres: select_senders!(
-                "WHERE org_id = $1 AND agent_id IS NOT DISTINCT FROM $2 AND released_at IS NULL ORDER BY created_at, id"
-            ),
-            sqlite: select_senders!(
-                "WHERE org_id = $1 AND agent_id IS $2 AND released_at IS NULL ORDER BY created_at, id"
-            ),
+            postgres: "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id,
+                number_id, country, registration_id, registration, us_registration, created_at, released_at
+                FROM channels WHERE org_id = $1 AND agent_id IS NOT DISTINCT FROM $2 AND released_at IS NULL
+                ORDER BY created_at, id",
+            sqlite: "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id, number_id,
+                country, registration_id, registration, us_registration, created_at, released_at
+                FROM channels WHERE org_id = $1 AND agent_id IS $2 AND released_at IS NULL ORDER BY created_at, id",
         };
         let sql = self.sql(SQL);
         let rows: Vec<SenderRow> = on_reader!(self, |db| sqlx::query_as(sql)
@@ -163,7 +152,9 @@ impl Store {
 
     /// Lists up to `limit` senders of an organization, of its agents and of its pool, released ones left out, oldest first.
     pub async fn list_senders_of_org(&self, org: &OrgId, limit: u32) -> Result<Vec<Sender>, StoreError> {
-        const SQL: &str = select_senders!("WHERE org_id = $1 AND released_at IS NULL ORDER BY created_at, id LIMIT $2");
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id,
+            number_id, country, registration_id, registration, us_registration, created_at, released_at
+            FROM channels WHERE org_id = $1 AND released_at IS NULL ORDER BY created_at, id LIMIT $2";
         let rows: Vec<SenderRow> = on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(org.as_str())
             .bind(i64::from(limit))
@@ -174,7 +165,9 @@ impl Store {
 
     /// Finds a sender of the organization by its id, released ones included.
     pub async fn find_sender(&self, org: &OrgId, id: &ChannelId) -> Result<Option<Sender>, StoreError> {
-        const SQL: &str = select_senders!("WHERE org_id = $1 AND id = $2");
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id,
+            number_id, country, registration_id, registration, us_registration, created_at, released_at
+            FROM channels WHERE org_id = $1 AND id = $2";
         let row: Option<SenderRow> = on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(org.as_str())
             .bind(id.as_str())
@@ -185,7 +178,9 @@ impl Store {
 
     /// Lists the organization's senders with this address on any channel, released ones included.
     pub async fn list_senders_by_address(&self, org: &OrgId, address: &str) -> Result<Vec<Sender>, StoreError> {
-        const SQL: &str = select_senders!("WHERE org_id = $1 AND address = $2 ORDER BY channel");
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id,
+            number_id, country, registration_id, registration, us_registration, created_at, released_at
+            FROM channels WHERE org_id = $1 AND address = $2 ORDER BY channel";
         let rows: Vec<SenderRow> = on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(org.as_str())
             .bind(address)
@@ -207,7 +202,9 @@ impl Store {
     /// Lists senders of all organizations with a pending registration, oldest first.
     pub async fn list_registering_senders(&self, limit: u32) -> Result<Vec<Sender>, StoreError> {
         const SQL: &str =
-            select_senders!("WHERE registration = 'pending' AND released_at IS NULL ORDER BY created_at, id LIMIT $1");
+            "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id, number_id, country,
+                registration_id, registration, us_registration, created_at, released_at
+                FROM channels WHERE registration = 'pending' AND released_at IS NULL ORDER BY created_at, id LIMIT $1";
         let rows: Vec<SenderRow> = on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(i64::from(limit))
             .fetch_all(db)
@@ -236,9 +233,10 @@ impl Store {
 
     /// Finds the organization that has senders in a mail domain, with the vendor's id of the domain and the account.
     pub async fn find_mail_domain(&self, domain: &str) -> Result<Option<Sender>, StoreError> {
-        const SQL: &str = select_senders!(
-            "WHERE channel = 'email' AND address LIKE '%@' || $1 AND registration_id IS NOT NULL ORDER BY id LIMIT 1"
-        );
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id,
+            number_id, country, registration_id, registration, us_registration, created_at, released_at
+            FROM channels WHERE channel = 'email' AND address LIKE '%@' || $1 AND registration_id IS NOT NULL
+            ORDER BY id LIMIT 1";
         let row: Option<SenderRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(domain).fetch_optional(db).await)?;
         row.map(Sender::try_from).transpose()
     }

@@ -43,6 +43,10 @@ const WORDS: &[Word] = &[
 
 const SLEEPS: [&str; 2] = ["sleep(", "sleep_until("];
 
+/// Statements are written whole, so that they can be pasted into a database's shell. Only the list of migrations builds names of files.
+const STATEMENTS: &str = "shared/store/src/";
+const MIGRATIONS: &str = "shared/store/src/migrations.rs";
+
 const EXCUSE: &str = "// not a synchronisation: ";
 
 /// Prefixes of paths that exist on one machine only. Written in two halves, because this file is checked too.
@@ -55,6 +59,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         if let Some(source) = &file.source {
             findings.extend(words(path, source));
             findings.extend(sleeps(path, file, source));
+            findings.extend(glued_statements(path, source));
         }
     }
     findings
@@ -71,6 +76,19 @@ fn words(path: &str, source: &Source) -> Vec<Finding> {
         findings.extend(places.map(|at| Finding::new(path, source.line(at), format!("`{word}`"), *hint)));
     }
     findings
+}
+
+fn glued_statements(path: &str, source: &Source) -> Vec<Finding> {
+    if !path.starts_with(STATEMENTS) || path == MIGRATIONS || is_test(path) {
+        return Vec::new();
+    }
+    let places = source.find("concat!").filter(|&at| !source.in_test(at));
+    places
+        .map(|at| {
+            let hint = "write the whole statement as one constant";
+            Finding::new(path, source.line(at), "`concat!` glues a statement", hint)
+        })
+        .collect()
 }
 
 fn sleeps(path: &str, file: &File, source: &Source) -> Vec<Finding> {
@@ -156,6 +174,20 @@ mod tests {
             )
             .is_empty()
         );
+    }
+
+    #[test]
+    fn rejects_glued_statements() {
+        let text =
+            "const SQL: &str = concat!(\"SELECT a \", REST);\n#[cfg(test)]\nmod tests { fn a() { concat!(b) } }\n";
+        assert_eq!(lines("shared/store/src/agents.rs", text), ["1"]);
+        for path in [
+            MIGRATIONS,
+            "shared/store/src/tests/agents.rs",
+            "shared/domain/src/ids.rs",
+        ] {
+            assert!(lines(path, text).is_empty(), "{path}");
+        }
     }
 
     #[test]
