@@ -226,7 +226,7 @@ pub fn gather(platform: &Platform) -> Vec<MetricFamily> {
     let backends = platform.backends();
     platform
         .telemetry
-        .observe_pool(backends.store.pool_size(), platform.config.database_max_connections);
+        .observe_pool(backends.store.pool_status(), platform.config.database_max_connections);
     if let Some(replica) = backends.store.replica_status() {
         platform.telemetry.observe_replica(replica);
     }

@@ -186,7 +186,7 @@ pub use sender_orders::{OrderState, OrderStep, SenderOrder};
 pub use senders::{NewSender, Registration, Sender, SenderChange};
 pub use sends::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend};
 pub use service_charges::ServiceCharge;
-pub use store::{DatabaseSettings, ReadSettings, Store};
+pub use store::{DatabaseSettings, PoolStatus, ReadSettings, Store};
 pub use subject_erasure::{ErasedKey, ErasedRow, SubjectReceipt, VendorResource};
 pub use subject_jobs::{JobAdvance, NewSubjectJob, SUBJECT_JOB_PREFIX, SubjectJob, SubjectJobKind, SubjectJobState};
 pub use subject_rows::{SubjectRow, SubjectScope, SubjectTable};

@@ -40,6 +40,19 @@ pub struct ReadSettings {
     pub max_lag: Duration,
 }
 
+/// The state of the connections of this process. The waits are those for Postgres.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolStatus {
+    pub open: u32,
+    /// Open and not in use.
+    pub idle: usize,
+    /// Statements that wait for a connection.
+    pub waiting: u64,
+    /// Waits for a connection that have ended since the start, and their sum.
+    pub acquired: u64,
+    pub waited: Duration,
+}
+
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -167,11 +180,24 @@ impl Store {
         }
     }
 
-    /// Returns the number of open and of idle connections, for the metrics.
-    pub fn pool_size(&self) -> (u32, usize) {
+    /// Returns the state of the connections, for the metrics.
+    pub fn pool_status(&self) -> PoolStatus {
         match &self.engine {
-            Engine::Postgres(db) => (db.pool.size(), db.pool.num_idle()),
-            Engine::Sqlite { read, .. } => (read.size(), read.num_idle()),
+            Engine::Postgres(db) => {
+                let (acquired, waited) = db.waits.ended();
+                PoolStatus {
+                    open: db.pool.size(),
+                    idle: db.pool.num_idle(),
+                    waiting: db.waits.waiting(),
+                    acquired,
+                    waited,
+                }
+            }
+            Engine::Sqlite { read, .. } => PoolStatus {
+                open: read.size(),
+                idle: read.num_idle(),
+                ..PoolStatus::default()
+            },
         }
     }
 

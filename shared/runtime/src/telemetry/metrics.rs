@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use butt_dial_domain::ports::bus::StreamCopies;
 use butt_dial_kv::PoolStatus;
-use butt_dial_store::ReplicaStatus;
+use butt_dial_store::{PoolStatus as DatabasePool, ReplicaStatus};
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Counter, Gauge, HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::backend::Backend;
 
@@ -179,11 +179,20 @@ pub struct PoolMetrics {
     open: IntGauge,
     idle: IntGauge,
     max: IntGauge,
+    waiting: IntGauge,
+    acquired: IntCounter,
+    waited: Counter,
 }
 
 impl PoolMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauge = |name, help| register_gauge(registry, name, help);
+        let help = "Connections to Postgres that statements and transactions have taken from the pool.";
+        let acquired = IntCounter::new("bd_database_acquires_total", help)?;
+        registry.register(Box::new(acquired.clone()))?;
+        let help = "Time that statements and transactions have waited for a connection to Postgres.";
+        let waited = Counter::new("bd_database_wait_seconds_total", help)?;
+        registry.register(Box::new(waited.clone()))?;
         Ok(Self {
             open: gauge("bd_database_connections", "Open connections to the database.")?,
             idle: gauge(
@@ -194,13 +203,24 @@ impl PoolMetrics {
                 "bd_database_connections_max",
                 "Connections to the database that this process may open.",
             )?,
+            waiting: gauge(
+                "bd_database_waiting",
+                "Statements and transactions that wait for a connection to Postgres.",
+            )?,
+            acquired,
+            waited,
         })
     }
 
-    pub fn observe(&self, open: u32, idle: usize, max: u32) {
-        self.open.set(i64::from(open));
+    pub fn observe(&self, status: DatabasePool, max: u32) {
+        self.open.set(i64::from(status.open));
         self.max.set(i64::from(max));
-        self.idle.set(i64::try_from(idle).unwrap_or(i64::MAX));
+        self.idle.set(i64::try_from(status.idle).unwrap_or(i64::MAX));
+        self.waiting.set(i64::try_from(status.waiting).unwrap_or(i64::MAX));
+        self.acquired
+            .inc_by(status.acquired.saturating_sub(self.acquired.get()));
+        self.waited
+            .inc_by((status.waited.as_secs_f64() - self.waited.get()).max(0.0));
     }
 }
 

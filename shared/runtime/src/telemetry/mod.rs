@@ -74,9 +74,9 @@ impl Telemetry {
         }
     }
 
-    /// Records the number of open and of idle connections of the database pool, and its size.
-    pub fn observe_pool(&self, (open, idle): (u32, usize), max: u32) {
-        self.pool.observe(open, idle, max);
+    /// Records the state of the database pool, and its size.
+    pub fn observe_pool(&self, status: butt_dial_store::PoolStatus, max: u32) {
+        self.pool.observe(status, max);
     }
 
     /// Records the state of the Redis pool.

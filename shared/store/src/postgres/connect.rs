@@ -1,5 +1,7 @@
 //! The connection to Postgres, and the check of what a pooler allows.
 
+use std::sync::Arc;
+
 use sqlx::{ConnectOptions, Connection, Executor, PgPool, Row, postgres::PgConnectOptions};
 
 use tokio_util::task::TaskTracker;
@@ -44,6 +46,7 @@ pub(crate) async fn connect(settings: &DatabaseSettings, tasks: &TaskTracker) ->
         pool,
         pooler,
         statements,
+        waits: Arc::default(),
         lists: lists.transpose()?,
     };
     if pooler == Pooler::Transaction {

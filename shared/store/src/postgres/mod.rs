@@ -6,6 +6,7 @@ mod connect;
 mod pool;
 mod replica;
 mod replica_state;
+mod waits;
 
 use std::{
     ops::{Deref, DerefMut},
@@ -20,12 +21,14 @@ use futures::{
 use sqlx::{
     Database, Either, Error, Execute, Executor, PgPool, Postgres, SqlStr, Transaction,
     error::BoxDynError,
+    pool::PoolConnection,
     postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 
 pub(crate) use connect::connect;
 use replica_state::ReplicaState;
 pub use replica_state::ReplicaStatus;
+pub(crate) use waits::Waits;
 
 /// The kind of pooler between the program and Postgres.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
@@ -44,6 +47,7 @@ pub(crate) struct PgDatabase {
     pub pool: PgPool,
     pub pooler: Pooler,
     pub statements: Statements,
+    pub waits: Arc<Waits>,
     lists: Option<Arc<Lists>>,
 }
 
@@ -86,9 +90,13 @@ impl PgDatabase {
 
     pub async fn begin(&self) -> Result<PgTx, Error> {
         Ok(PgTx(PgSession {
-            tx: self.pool.begin().await?,
+            tx: self.waits.measure(self.pool.begin()).await?,
             statements: self.statements,
         }))
+    }
+
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, Error> {
+        self.waits.measure(self.pool.acquire()).await
     }
 }
 
@@ -173,13 +181,19 @@ impl<'p> Executor<'p> for &'p PgDatabase {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.statements == Statements::Named {
-            return self.pool.fetch_many(query);
-        }
         let steps = async move {
-            let mut tx = self.pool.begin().await?;
-            let steps: Vec<Step> = tx.fetch_many(Unnamed(query)).try_collect().await?;
-            tx.commit().await?;
+            let steps: Vec<Step> = match self.statements {
+                Statements::Named => {
+                    let mut connection = self.acquire().await?;
+                    connection.fetch_many(query).try_collect().await?
+                }
+                Statements::Unnamed => {
+                    let mut tx = self.begin().await?;
+                    let steps = tx.fetch_many(query).try_collect().await?;
+                    tx.commit().await?;
+                    steps
+                }
+            };
             Ok::<_, Error>(stream::iter(steps.into_iter().map(Ok)))
         };
         stream::once(steps).try_flatten().boxed()
@@ -190,14 +204,16 @@ impl<'p> Executor<'p> for &'p PgDatabase {
         'p: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.statements == Statements::Named {
-            return self.pool.fetch_optional(query);
-        }
         async move {
-            let mut tx = self.pool.begin().await?;
-            let row = tx.fetch_optional(Unnamed(query)).await?;
-            tx.commit().await?;
-            Ok(row)
+            match self.statements {
+                Statements::Named => self.acquire().await?.fetch_optional(query).await,
+                Statements::Unnamed => {
+                    let mut tx = self.begin().await?;
+                    let row = tx.fetch_optional(query).await?;
+                    tx.commit().await?;
+                    Ok(row)
+                }
+            }
         }
         .boxed()
     }

@@ -49,6 +49,7 @@ pub(super) fn start(
             pool: PgPoolOptions::connect_lazy_with(pool, options),
             pooler: settings.pooler,
             statements,
+            waits: Arc::default(),
             lists: None,
         },
         state: ReplicaState::new(read.max_lag),

@@ -16,9 +16,42 @@ async fn connect_error(url: &str) -> StoreError {
 both_engines! {
     async fn check_succeeds(db: &Database) {
         db.check().await.unwrap();
-        let (open, idle) = db.pool_size();
-        assert!(open >= 1 && idle <= open as usize);
+        let pool = db.pool_status();
+        assert!(pool.open >= 1 && pool.idle <= pool.open as usize);
         assert_eq!(db.sqlite_writer().is_some(), !db.is_postgres());
+    }
+
+    async fn counts_waits_for_connections(db: &Database) {
+        let store = db.single_connection_replica().await;
+        store.check().await.unwrap();
+        let before = store.pool_status();
+        if !db.is_postgres() {
+            assert_eq!((before.acquired, before.waiting), (0, 0));
+            return;
+        }
+        let held = store.begin().await.unwrap();
+        let release = async {
+            while store.pool_status().waiting == 0 {
+                tokio::task::yield_now().await;
+            }
+            let since = store.pool_status().waited;
+            held.commit().await.unwrap();
+            since
+        };
+        let (checked, since) = tokio::join!(store.check(), release);
+        checked.unwrap();
+        let after = store.pool_status();
+        assert_eq!((after.acquired, after.waiting), (before.acquired + 2, 0));
+        assert!(after.waited > since);
+
+        // A statement that is given up does not wait any more.
+        let held = store.begin().await.unwrap();
+        let mut given_up = Box::pin(store.check());
+        assert!(futures::poll!(&mut given_up).is_pending());
+        assert_eq!(store.pool_status().waiting, 1);
+        drop(given_up);
+        assert_eq!(store.pool_status().waiting, 0);
+        held.commit().await.unwrap();
     }
 
     async fn rejects_invalid_address(_db: &Database) {

@@ -76,7 +76,7 @@ both_engines! {
         let send = text(&agent, "k");
         store.accept_send(text(&agent, "before")).await.unwrap();
         // An idle connection, so that the write hangs and not the wait for a new connection.
-        while store.pool_size().1 == 0 {
+        while store.pool_status().idle == 0 {
             tokio::task::yield_now().await;
         }
 
