@@ -403,17 +403,18 @@ def test_rest_returns_what_the_pages_show(claimed):
     assert "calls" in program.rest("GET", "/api/v1/organization/calls", token)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_are_accessible(claimed, person, scheme):
+@pytest.mark.parametrize("colors", ["light", "dark", "forced"])
+def test_pages_are_accessible(claimed, person, colors):
     program, owner = claimed
-    one = person(program, color_scheme=scheme)
+    options = {"forced_colors": "active"} if colors == "forced" else {"color_scheme": colors}
+    one = person(program, **options)
     one.context.add_cookies(owner.context.cookies())
     serious = []
     for path in [*PAGES, "/messages?status=failed", "/sign-in", "/claim"]:
         if path in ("/sign-in", "/claim"):
             one.context.clear_cookies()
         one.go(path)
-        one.picture(f"{scheme}{path.replace('/', '-').replace('?', '-') or '-overview'}")
+        one.picture(f"{colors}{path.replace('/', '-').replace('?', '-') or '-overview'}")
         # As a tool of the browser, not as a script of the page: its policy forbids those.
         one.page.evaluate(AXE)
         found = one.page.evaluate("axe.run()")["violations"]
