@@ -79,6 +79,11 @@ def test_call_is_heard_word_by_word(claimed):
     until(lambda: page.input_value("#spoken") == "")
     heard = page.inner_text(".thread")
     assert "twelve" not in heard and EVIL in heard, heard
+    # The page of the call shows what the person did not hear.
+    watcher = owner.context.new_page()
+    watcher.goto(f"/console/calls/{call}")
+    assert "twelve" in watcher.inner_text(".unheard")
+    watcher.close()
     page.click("summary:has-text('Keypad')")
     page.click("button[aria-label='Key 5']")
     page.click("button:has-text('Hang up')")

@@ -68,6 +68,7 @@ impl TestRelay {
             by,
             text: text.into(),
             is_cut: false,
+            unheard: None,
             at: Clock::System.now(),
         });
     }

@@ -162,6 +162,8 @@ profiles! {
         assert!(second.text.as_deref().is_some_and(|text| text.contains("Stop, please.")));
         let cut = second.history.iter().rfind(|line| line.is_cut).expect("an interrupted entry");
         assert!(cut.text.starts_with("Once upon a time") && !cut.text.contains("very end"), "{}", cut.text);
+        let unheard = cut.unheard.as_deref().unwrap_or_default();
+        assert!(unheard.ends_with("very end of the story.") && !unheard.contains("king who"), "{unheard}");
         let late = commands::send(cluster.calls(), &cluster.account.agent, &first.call_id, answer(Some(1), "And a dog.")).await;
         assert_eq!(late.err().map(|failure| failure.code.as_str()), Some("TURN_SUPERSEDED"));
         agent.say(&second.call_id, "I have stopped.").await;

@@ -40,7 +40,7 @@ pub mod state;
 mod state_store;
 #[cfg(test)]
 mod tests;
-mod transcript;
+pub mod transcript;
 pub mod transfer;
 pub mod voice_settings;
 pub mod voicemail;

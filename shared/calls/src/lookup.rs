@@ -8,7 +8,7 @@ use butt_dial_domain::{
 use butt_dial_identity::Caller;
 pub use butt_dial_store::Call;
 
-use super::{commands, handle::Calls, state::CallState, transcript};
+use super::{commands, handle::Calls, state::CallState, transcript::Transcript};
 
 /// Maximum length of a list.
 pub const MAX_LIST: u32 = 200;
@@ -20,7 +20,7 @@ pub struct CallDetails {
     /// `None`: the call ended some time ago.
     pub live: Option<CallState>,
     /// Kept only if the owner has opted in, or while the call is live.
-    pub transcript: Option<String>,
+    pub transcript: Option<Transcript>,
 }
 
 pub fn call_not_found() -> Failure {
@@ -79,11 +79,14 @@ pub async fn get(calls: &Calls, org: &OrgId, agent: &AgentId, id: &str) -> Resul
         let plain = plain.inspect_err(|error| tracing::error!(%error, %call, "transcript decryption failed"));
         String::from_utf8(plain.ok()?).ok()
     });
-    let transcript = stored.or_else(|| live.as_ref().map(transcript::render));
+    let transcript = match stored {
+        Some(stored) => Some(Transcript::decode(stored)),
+        None => live.as_ref().map(|state| Transcript::of(state.history.clone())),
+    };
     Ok(CallDetails {
         record,
         live,
-        transcript: transcript.filter(|text| !text.is_empty()),
+        transcript: transcript.filter(|kept| !kept.text.is_empty() || !kept.entries.is_empty()),
     })
 }
 

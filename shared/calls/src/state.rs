@@ -41,7 +41,7 @@ pub struct LeftMessage {
 pub struct CallState {
     #[serde(rename = "facts")]
     pub info: CallInfo,
-    /// The transcript, oldest entry first. Entries of the agent hold only text that was played to the caller.
+    /// The transcript, oldest entry first. The text of the agent's entries is what was played to the caller.
     #[serde(default)]
     pub history: Vec<TranscriptEntry>,
     /// Number of turns of the caller. Replies to earlier turns are rejected.
@@ -151,10 +151,14 @@ impl RecordingState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptEntry {
     pub by: Speaker,
+    /// Empty: nothing of a reply was played.
     pub text: String,
     /// The caller interrupted it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
+    /// The rest of a reply, which the caller did not hear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheard: Option<String>,
     pub at: Timestamp,
 }
 
@@ -304,19 +308,28 @@ impl CallState {
 
     /// Appends an entry to the transcript. Blank text is ignored.
     pub fn record(&mut self, by: Speaker, text: &str, is_cut: bool, at: Timestamp) {
-        let text = text.trim();
-        if text.is_empty() {
+        self.append(TranscriptEntry {
+            by,
+            text: text.trim().to_owned(),
+            is_cut,
+            unheard: None,
+            at,
+        });
+    }
+
+    fn append(&mut self, entry: TranscriptEntry) {
+        if entry.text.is_empty() && entry.unheard.is_none() {
             return;
         }
         if self.history.len() >= MAX_ENTRIES {
             self.history.remove(FIRST_ENTRIES);
         }
-        self.history.push(TranscriptEntry {
-            by,
-            text: text.to_owned(),
-            is_cut,
-            at,
-        });
+        self.history.push(entry);
+    }
+
+    /// Returns the entries with words that were spoken and heard, oldest first.
+    pub fn spoken(&self) -> impl DoubleEndedIterator<Item = &TranscriptEntry> {
+        self.history.iter().filter(|entry| !entry.text.is_empty())
     }
 
     /// Records what the caller has said or pressed, for the current or the next turn.
@@ -343,11 +356,17 @@ impl CallState {
         self.heard_language.as_deref().unwrap_or(&self.info.language)
     }
 
-    /// Moves the played part of the current reply to the transcript and drops the rest.
+    /// Moves the current reply to the transcript, with its part that was not played apart.
     pub fn finish_reply(&mut self, at: Timestamp) {
         if let Some(reply) = self.reply.take() {
-            let is_cut = !reply.is_played() || !reply.is_complete;
-            self.record(reply.by, reply.played_text(), is_cut, at);
+            let unheard = reply.unplayed().trim();
+            self.append(TranscriptEntry {
+                by: reply.by,
+                text: reply.played_text().trim().to_owned(),
+                is_cut: !reply.is_played() || !reply.is_complete,
+                unheard: (!unheard.is_empty()).then(|| unheard.to_owned()),
+                at,
+            });
         }
     }
 }

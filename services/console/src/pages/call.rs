@@ -135,14 +135,10 @@ fn conversation(call: &Value) -> Markup {
                 }
                 @let history = list(live, "history");
                 @if history.is_empty() { p class="muted" { "Nothing was said yet." } }
-                ol class="talk" {
-                    @for entry in history {
-                        li class=(if text(entry, "by") == "caller" { "them" } else { "us" }) {
-                            span class="who" { (speaker(text(entry, "by"))) " " (clock_time(text(entry, "at")).get(..8).unwrap_or_default().to_owned()) }
-                            p class="words" { (text(entry, "text")) @if entry["isCut"] == true { span class="muted" title="The person interrupted" { " — interrupted" } } }
-                        }
-                    }
-                }
+                (talk(history))
+            } @else if !list(call, "entries").is_empty() {
+                (talk(list(call, "entries")))
+                p class="muted small" { "Struck words were planned, and the person did not hear them." }
             } @else if let Some(transcript) = call["transcript"].as_str() {
                 ol class="talk" {
                     @for line in transcript.lines().filter(|line| !line.trim().is_empty()) {
@@ -153,9 +149,29 @@ fn conversation(call: &Value) -> Markup {
                         }
                     }
                 }
-                p class="muted small" { "Replies contain only what the person has heard. What was planned and not heard is not kept." }
+                p class="muted small" { "Replies contain only what the person has heard." }
             } @else {
-                p class="muted" { "Not kept: the organization keeps no transcripts, or the call had no words. Turn them on with the operation set_transcription." }
+                p class="muted" { "No words are kept: the call had none, or their retention has ended." }
+            }
+        }
+    }
+}
+
+/// Renders what each has said, with the words of the replies that were not heard.
+fn talk(entries: &[Value]) -> Markup {
+    html! {
+        ol class="talk" {
+            @for entry in entries {
+                li class=(if text(entry, "by") == "caller" { "them" } else { "us" }) {
+                    span class="who" { (speaker(text(entry, "by"))) " " (clock_time(text(entry, "at")).get(..8).unwrap_or_default().to_owned()) }
+                    p class="words" {
+                        (text(entry, "text"))
+                        @if let Some(unheard) = entry["unheard"].as_str() {
+                            " " span class="hidden" { "Not heard: " } s class="unheard" title="Planned, and not heard" { (unheard) }
+                        }
+                        @if entry["isCut"] == true { span class="muted" title="The person interrupted" { " — interrupted" } }
+                    }
+                }
             }
         }
     }

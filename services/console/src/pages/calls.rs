@@ -39,7 +39,7 @@ pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQu
         .unwrap_or_default();
     let found = app.call(&member, "list_organization_calls", args).await;
     let body = html! {
-        (parts::head("Calls", "Live calls can be watched while they are spoken; ended ones keep what was heard for as long as the organization keeps transcripts.", &html! {}))
+        (parts::head("Calls", "Live calls can be watched while they are spoken; ended ones keep what was heard until the retention of calls ends.", &html! {}))
         (filters(&app, &query, &agents))
         @match &found {
             Ok(found) => (table(&app, &query, found, &agents)),

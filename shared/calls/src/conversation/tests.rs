@@ -250,6 +250,8 @@ fn barge_in_ends_turn_and_keeps_played_text() {
         transcript.contains(&(Speaker::Agent, "First this. Then", true)),
         "{transcript:?}"
     );
+    let cut = scenario.conversation.state().history.iter().rfind(|entry| entry.is_cut);
+    assert_eq!(cut.and_then(|entry| entry.unheard.as_deref()), Some("that."));
     assert_eq!(
         scenario.reply(Speaker::Agent, Some(1), " The rest.", true),
         Err(ReplyRejected::Superseded)

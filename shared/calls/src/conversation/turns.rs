@@ -110,8 +110,8 @@ impl Turns {
             Some(reply) => is_question(reply.played_text()) && reply.is_played(),
             None => self
                 .state
-                .history
-                .last()
+                .spoken()
+                .next_back()
                 .is_some_and(|entry| entry.by != Speaker::Caller && is_question(&entry.text)),
         };
         asked && words::is_sound_of_answer(text)

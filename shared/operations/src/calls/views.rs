@@ -85,6 +85,9 @@ pub struct TranscriptView {
     /// The caller interrupted it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_cut: bool,
+    /// The rest of the reply, which the caller did not hear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unheard: Option<String>,
     at: String,
 }
 
@@ -131,6 +134,7 @@ impl From<TranscriptEntry> for TranscriptView {
             },
             text: entry.text,
             is_cut: entry.is_cut,
+            unheard: entry.unheard,
             at: time(entry.at),
         }
     }
@@ -284,6 +288,9 @@ pub struct FullCall {
     /// The transcript, one line per entry, while it is retained.
     #[serde(skip_serializing_if = "Option::is_none")]
     transcript: Option<String>,
+    /// The same with times, and with the words of replies that were not heard, after the call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    entries: Vec<TranscriptView>,
     /// The current state of the conversation, during the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<LiveView>,
@@ -304,9 +311,18 @@ pub struct LiveView {
 impl From<CallDetails> for FullCall {
     fn from(details: CallDetails) -> Self {
         let live = details.live.filter(|state| state.ended.is_none());
+        let (transcript, entries) = match details.transcript {
+            Some(kept) => (Some(kept.text), kept.entries),
+            None => (None, Vec::new()),
+        };
+        let entries = match live {
+            Some(_) => Vec::new(),
+            None => entries.into_iter().map(TranscriptView::from).collect(),
+        };
         Self {
             call: details.record.into(),
-            transcript: details.transcript,
+            transcript: transcript.filter(|text| !text.is_empty()),
+            entries,
             live: live.map(|state| LiveView {
                 handled_by: responder(state.responder),
                 turn_id: state.turn.to_string(),
