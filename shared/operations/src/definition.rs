@@ -69,6 +69,9 @@ pub trait Operation: 'static {
     const DESCRIPTION: &'static str;
     /// The description in a brief list of tools: one short sentence. The default is `DESCRIPTION`.
     const BRIEF: &'static str = Self::DESCRIPTION;
+    /// Arguments for the description of the API, as a JSON object. The operation succeeds with them where carriers are simulated.
+    /// `None`: they are made from the examples of required arguments.
+    const EXAMPLE: Option<&'static str> = None;
     const SCOPE: Scope;
     /// `None`: the operation is no tool and only has a route.
     const HINTS: Option<Hints>;
@@ -105,6 +108,7 @@ pub struct Definition {
     pub title: &'static str,
     pub description: &'static str,
     pub brief: &'static str,
+    pub example: Option<&'static str>,
     pub scope: Scope,
     pub hints: Option<Hints>,
     pub route: Option<Route>,
@@ -139,6 +143,7 @@ impl Definition {
             title: O::TITLE,
             description: O::DESCRIPTION,
             brief: O::BRIEF,
+            example: O::EXAMPLE,
             scope: O::SCOPE,
             hints: O::HINTS,
             route: O::ROUTE,

@@ -194,6 +194,9 @@ impl Operation for SendMessage {
         once. Returns messageId and status. [scope: agent]";
     const BRIEF: &'static str = "Sends a message. If its outcome is unknown, repeat with the same idempotencyKey.";
     const ALIASES: &'static [(&'static str, &'static str)] = &[("from", "senderSid")];
+    const EXAMPLE: Option<&'static str> = Some(
+        r#"{ "to": "+14155550123", "channel": "sms", "body": "Your table is ready.", "purpose": "transactional" }"#,
+    );
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -1,6 +1,7 @@
 //! REST: operations with a route, the OpenAPI document that describes them, Swagger UI, and the documents of the repository.
 
 mod documentation;
+mod groups;
 mod openapi;
 
 use std::{collections::HashMap, sync::Arc};
@@ -30,7 +31,7 @@ use butt_dial_sessions::RevocationFeed;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use tracing::Instrument;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     auth::{AuthLayer, ClientAddress, any_caller, anyone},
@@ -54,8 +55,10 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
     let description = document();
     let raw = description.clone();
     // The description holds no data, so it needs no token.
-    let docs = Router::from(SwaggerUi::new("/docs").external_url_unchecked("/api-docs/openapi.json", description))
-        .route("/openapi.json", get(move || async move { Json(raw) }));
+    let page = SwaggerUi::new("/docs")
+        .external_url_unchecked("/api-docs/openapi.json", description)
+        .config(page_settings());
+    let docs = Router::from(page).route("/openapi.json", get(move || async move { Json(raw) }));
     for_callers
         .merge(open)
         .merge(docs)
@@ -63,6 +66,15 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
         .route("/", get(async || Redirect::temporary("docs")))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
+}
+
+/// The settings of the page `/docs`. The browser keeps the token for the next visit.
+fn page_settings() -> Config<'static> {
+    Config::default()
+        .persist_authorization(true)
+        .try_it_out_enabled(true)
+        .doc_expansion("none")
+        .filter(true)
 }
 
 /// Builds the routes of the operations with these scopes.

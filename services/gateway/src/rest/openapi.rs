@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 use butt_dial_runtime::http::error_body;
 
+use super::groups::{GROUPS, group_of};
+
 pub fn document() -> Value {
     let mut paths = Map::new();
     for definition in operations::all() {
@@ -25,12 +27,18 @@ pub fn document() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "security": [{ "token": [] }],
+        "tags": tags(),
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
             "schemas": { "Failure": failure_schema() },
         },
     })
+}
+
+fn tags() -> Vec<Value> {
+    let tag = |(name, description, _): &(&str, &str, &[&str])| json!({ "name": name, "description": description });
+    GROUPS.iter().map(tag).collect()
 }
 
 fn operation(definition: &Definition, route: Route) -> Value {
@@ -63,6 +71,7 @@ fn operation(definition: &Definition, route: Route) -> Value {
     }));
     let mut operation = json!({
         "operationId": definition.name,
+        "tags": group_of(route.path).into_iter().collect::<Vec<_>>(),
         "summary": definition.title,
         "description": definition.description,
         "parameters": parameters,
@@ -81,10 +90,41 @@ fn operation(definition: &Definition, route: Route) -> Value {
     if has_body && body["properties"].as_object().is_some_and(|fields| !fields.is_empty()) {
         let required = body.get("required").and_then(Value::as_array);
         let is_required = required.is_some_and(|names| !names.is_empty());
-        operation["requestBody"] =
-            json!({ "required": is_required, "content": { "application/json": { "schema": body } } });
+        let example = request_example(definition, &body);
+        operation["requestBody"] = json!({
+            "required": is_required,
+            "content": { "application/json": { "schema": body, "example": example } },
+        });
     }
     operation
+}
+
+/// Returns a body that readers of the description can send: the example of the operation, or its required fields.
+fn request_example(definition: &Definition, body: &Map<String, Value>) -> Value {
+    if let Some(example) = definition.example.and_then(|text| serde_json::from_str(text).ok()) {
+        return example;
+    }
+    let required = body.get("required").and_then(Value::as_array);
+    let names = required.into_iter().flatten().filter_map(Value::as_str);
+    let fields = names.filter_map(|name| Some((name.to_owned(), example_value(body.get("properties")?.get(name)?))));
+    Value::Object(fields.collect())
+}
+
+fn example_value(schema: &Value) -> Value {
+    if let Some(example) = schema["examples"].get(0).or_else(|| schema["enum"].get(0)) {
+        return example.clone();
+    }
+    let kind = match &schema["type"] {
+        Value::Array(kinds) => kinds.first().and_then(Value::as_str),
+        kind => kind.as_str(),
+    };
+    match kind {
+        Some("object") => json!({}),
+        Some("array") => json!([]),
+        Some("boolean") => json!(true),
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        _ => json!("…"),
+    }
 }
 
 /// Returns the responses by status: the result, and the errors that the operation declares with an example of each code.
@@ -171,6 +211,18 @@ mod tests {
                         );
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_example_is_an_object_with_declared_fields() {
+        for definition in operations::all() {
+            let Some(text) = definition.example else { continue };
+            let example: Map<String, Value> = serde_json::from_str(text).expect(definition.name);
+            let declared = definition.input_schema["properties"].as_object().unwrap();
+            for name in example.keys() {
+                assert!(declared.contains_key(name), "{} {name}", definition.name);
             }
         }
     }

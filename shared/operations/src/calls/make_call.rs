@@ -82,6 +82,8 @@ impl Operation for MakeCall {
         answer each turn with comms_call_reply, which returns the next one. Give an idempotencyKey, and repeat the call with \
         the same key when you don't know its outcome: the person is called once. Returns callId and status. [scope: agent]";
     const BRIEF: &'static str = "Calls a person; then use comms_attend_call with the callId.";
+    const EXAMPLE: Option<&'static str> =
+        Some(r#"{ "to": "+14155550123", "greeting": "Hello, your table is ready." }"#);
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,

@@ -109,6 +109,9 @@ impl Operation for Preflight {
         change it. Applies the same rules as a send; nothing is sent or reserved, and limits and budgets are not checked. [scope: \
         agent]";
     const BRIEF: &'static str = "Says whether a message or call would be allowed now, and why not. Sends nothing.";
+    const EXAMPLE: Option<&'static str> = Some(
+        r#"{ "to": "+14155550123", "channel": "sms", "body": "Your table is ready.", "purpose": "transactional" }"#,
+    );
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
