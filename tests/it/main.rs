@@ -18,6 +18,7 @@ mod alerts;
 mod anomalies;
 mod api_snapshots;
 mod approvals;
+mod argument_bounds;
 mod argument_names;
 mod audit;
 mod auth;

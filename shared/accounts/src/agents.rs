@@ -19,10 +19,10 @@ use serde_json::json;
 use crate::audit::AuditLog;
 
 /// Characters of a display name.
-const MAX_NAME_LENGTH: usize = 128;
-const MAX_PAGE: u32 = 200;
+const MAX_NAME_LENGTH: usize = butt_dial_domain::bounds::NAME;
+const MAX_PAGE: u32 = butt_dial_domain::bounds::PAGE;
 /// Agents of an organization.
-const MAX_QUOTA: u32 = 10_000;
+const MAX_QUOTA: u32 = butt_dial_domain::bounds::AGENTS;
 /// Scheduled sends that the answer to a token rotation lists.
 const MAX_LISTED_SENDS: u32 = 100;
 

@@ -32,7 +32,7 @@ const CONTACT_LIMITS: [(&str, u32, Duration); 2] = [
 /// Codes of an organization per hour. Bounds what a stolen token can do.
 const ORG_LIMIT: (u32, Duration) = (1_000, Duration::from_secs(3_600));
 /// Characters of a purpose.
-const MAX_PURPOSE: usize = 64;
+const MAX_PURPOSE: usize = butt_dial_domain::bounds::CODE_PURPOSE;
 const RING_SECONDS: u32 = 30;
 const CALL_SECONDS: u32 = 120;
 

@@ -99,7 +99,7 @@ impl Accounts {
     }
 }
 
-pub(crate) const MAX_URL_LENGTH: usize = 2_048;
+pub(crate) const MAX_URL_LENGTH: usize = butt_dial_domain::bounds::URL;
 
 /// Builds the refusal of a field.
 pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Failure {

@@ -10,7 +10,7 @@ use crate::{
     secrets::{self, Secret},
 };
 
-const MAX_LIFETIME_DAYS: u32 = 365;
+const MAX_LIFETIME_DAYS: u32 = butt_dial_domain::bounds::INVITE_DAYS;
 
 impl Accounts {
     /// Creates an invite code that is valid for 1 to 365 days. Returns the code and its end.

@@ -10,7 +10,7 @@ use crate::{Agents, agents::check_name};
 /// Agents of one answer.
 const MAX_FOUND: u32 = 200;
 /// Characters of a search.
-const MAX_QUERY: usize = 128;
+const MAX_QUERY: usize = butt_dial_domain::bounds::QUERY;
 
 /// The knowledge of an organization about a contact.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::{
     template::MailTemplate,
 };
 
-const MAX_NAME_LENGTH: usize = 128;
+const MAX_NAME_LENGTH: usize = butt_dial_domain::bounds::NAME;
 
 /// The look of the pages and mails that an organization's owner sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

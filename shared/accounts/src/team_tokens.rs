@@ -12,10 +12,10 @@ use serde_json::json;
 use crate::audit::AuditLog;
 
 /// Characters of a label.
-const MAX_LABEL_LENGTH: usize = 100;
-const MAX_LIFETIME_DAYS: u32 = 3_650;
+const MAX_LABEL_LENGTH: usize = butt_dial_domain::bounds::TOKEN_LABEL;
+const MAX_LIFETIME_DAYS: u32 = butt_dial_domain::bounds::TOKEN_DAYS;
 /// The longest time for which a rotated token still works: a week.
-const MAX_OVERLAP_SECONDS: u32 = 7 * 24 * 3_600;
+const MAX_OVERLAP_SECONDS: u32 = butt_dial_domain::bounds::OVERLAP_SECONDS;
 
 /// Manages the team tokens of organizations. Cheap to clone.
 #[derive(Clone)]

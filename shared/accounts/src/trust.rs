@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 
 /// After a confirmed code.
 const DEFAULT_MINUTES: u32 = 60;
-const MAX_MINUTES: u32 = 43_200;
-const MAX_METHOD: usize = 32;
+const MAX_MINUTES: u32 = butt_dial_domain::bounds::TRUST_MINUTES;
+const MAX_METHOD: usize = butt_dial_domain::bounds::TRUST_METHOD;
 
 /// The trust of an agent in a contact.
 #[derive(Clone, Debug)]

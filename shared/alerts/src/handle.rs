@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{mailer::Mailer, schedule};
 
-const MAX_PAGE: u32 = 200;
+const MAX_PAGE: u32 = butt_dial_domain::bounds::PAGE;
 /// The actor of alerts that end by themselves.
 pub(crate) const SYSTEM: &str = "system";
 

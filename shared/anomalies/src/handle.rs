@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{finding::Detector, parameters::Parameters, reporter::Reporter};
 
-const MAX_PAGE: u32 = 200;
+const MAX_PAGE: u32 = butt_dial_domain::bounds::PAGE;
 /// The actor of changes that the program makes.
 pub(crate) const SYSTEM: &str = "system";
 
@@ -92,8 +92,8 @@ impl Anomalies {
         Ok(self.store.list_anomalies(&filter, limit.clamp(1, MAX_PAGE)).await?)
     }
 
-    /// Dismisses an open anomaly of the caller's organization, or of the installation for the orchestrator: the restraints of its agent
-    /// end, its alert is resolved, and the program does not react to it again. A suspended agent stays suspended.
+    /// Dismisses an open anomaly of the caller's organization, or of the installation for the orchestrator: the restraints of its agent and the pause of
+    /// its contact end, its alert is resolved, and the program does not react to it again. A suspended agent stays suspended.
     pub async fn dismiss(&self, caller: &Caller, id: &str) -> Result<Anomaly, Failure> {
         caller.require(Scope::OrgAdmin)?;
         let (org, actor, now) = (

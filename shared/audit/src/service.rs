@@ -16,7 +16,7 @@ use crate::{
 };
 
 const PAGE: u32 = 100;
-const MAX_LIST: u32 = 200;
+const MAX_LIST: u32 = butt_dial_domain::bounds::PAGE;
 /// How often a checkpoint is tried again while other processes sign the same log.
 const SIGN_TRIES: usize = 5;
 /// Receipts and exports share a checkpoint of this age if it includes what they need.

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{Billing, Span, agent_scope, org_scope};
 
 /// Percent.
-const MAX_MARKUP: f64 = 500.0;
+const MAX_MARKUP: f64 = butt_dial_domain::bounds::MARKUP;
 /// Micro-units of cost are multiplied by the markup in hundredths of a percent.
 const MARKUP_UNIT: i64 = 10_000;
 

@@ -9,7 +9,7 @@ use super::{
     state::AfterSession,
 };
 
-const MAX_DIGITS: usize = 64;
+const MAX_DIGITS: usize = butt_dial_domain::bounds::KEYS;
 /// Half a second of silence.
 const PAUSE: char = 'w';
 /// The same pause, as modems write it.

@@ -11,7 +11,7 @@ pub use butt_dial_store::Call;
 use super::{commands, handle::Calls, state::CallState, transcript::Transcript};
 
 /// Maximum length of a list.
-pub const MAX_LIST: u32 = 200;
+pub const MAX_LIST: u32 = butt_dial_domain::bounds::PAGE;
 
 /// One call.
 pub struct CallDetails {

@@ -10,12 +10,12 @@ use butt_dial_identity::Caller;
 
 use super::handle::Calls;
 
-const MAX_GREETING: usize = 1_600;
-const MAX_VOICE: usize = 128;
-const MAX_HINTS: usize = 100;
-const MAX_HINT: usize = 100;
+const MAX_GREETING: usize = butt_dial_domain::bounds::GREETING;
+const MAX_VOICE: usize = butt_dial_domain::bounds::VOICE;
+const MAX_HINTS: usize = butt_dial_domain::bounds::HINTS;
+const MAX_HINT: usize = butt_dial_domain::bounds::HINT;
 /// As long as the instructions of a call.
-const MAX_PROMPT: usize = 20_000;
+const MAX_PROMPT: usize = butt_dial_domain::bounds::PROMPT;
 const GENDERS: [&str; 3] = ["male", "female", "neutral"];
 /// The value of `finishOnKey` with which no key ends the input.
 const NO_KEY: &str = "none";

@@ -4,7 +4,7 @@ use butt_dial_domain::{Address, AgentId, Channel, Clock, Code, Failure, OrgId, c
 use butt_dial_store::{ConsentInForce, ConsentRecord, ConsentStatus, RecordedConsent, Store};
 
 /// Characters of the description of a source and of a note.
-const MAX_TEXT: usize = 500;
+const MAX_TEXT: usize = butt_dial_domain::bounds::CONSENT_TEXT;
 
 /// The kinds of consent that can be recorded.
 pub const CONSENT_KINDS: [&str; 3] = ["express", "implied", "transactional"];

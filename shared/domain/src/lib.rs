@@ -2,6 +2,7 @@
 //! that everything here is tested with plain values.
 
 pub mod address;
+pub mod bounds;
 pub mod call;
 pub mod client_stream;
 pub mod clock;

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use crate::EventContent;
 
 const PREFIX: &str = "ses_";
-const MAX_PARTICIPANTS: usize = 20;
-const MAX_NAME: usize = 128;
-const MAX_CONTEXT: usize = 10_000;
+const MAX_PARTICIPANTS: usize = butt_dial_domain::bounds::PARTICIPANTS;
+const MAX_NAME: usize = butt_dial_domain::bounds::NAME;
+const MAX_CONTEXT: usize = butt_dial_domain::bounds::CONTEXT;
 /// Open conversations of an agent.
 const MAX_OPEN: u32 = 1_000;
 const MAX_HISTORY: u32 = 100;
-const MAX_PAGE: u32 = 200;
+const MAX_PAGE: u32 = butt_dial_domain::bounds::PAGE;
 /// Entries that an event shows.
 const EVENT_HISTORY: u32 = 5;
 

@@ -1,7 +1,7 @@
 //! `POST /api/v1/agents/{agentId}/tokens`: creates a further token of an agent, which may be restricted.
 
 use butt_dial_accounts::NewAgentToken;
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,11 @@ pub struct Args {
     agent_id: String,
     /// The purpose of the token: one line of 1 to 100 characters.
     #[serde(default)]
+    #[schemars(length(max = bounds::TOKEN_LABEL))]
     label: Option<String>,
     /// Days until the token expires, 1 to 3,650. Without it, the token does not expire.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::TOKEN_DAYS))]
     expires_in_days: Option<u32>,
     /// Restricts the token. Without it, the token may do all that the agent may.
     #[serde(default)]

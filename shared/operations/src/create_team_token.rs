@@ -1,6 +1,6 @@
 //! `POST /api/v1/tokens`: creates a team token.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +13,11 @@ pub struct CreateTeamToken;
 pub struct Args {
     /// The purpose of the token: one line of 1 to 100 characters.
     #[serde(default)]
+    #[schemars(length(max = bounds::TOKEN_LABEL))]
     label: Option<String>,
     /// Days until the token expires, 1 to 3,650. Without it, the token does not expire.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::TOKEN_DAYS))]
     expires_in_days: Option<u32>,
 }
 

@@ -14,7 +14,7 @@ pub struct GetWaitingMessages;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
-    /// 1 to 200; the default is 50.
+    /// The default is 50. More than 200 count as 200.
     #[serde(default)]
     limit: Option<u32>,
     /// Only this channel.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use butt_dial_domain::{
-    Channel, Code, Failure, Grants, Micros,
+    Channel, Code, Failure, Grants, Micros, bounds,
     grants::{MAX_TOOLS, READ, Recipients, tool_name},
 };
 use schemars::JsonSchema;
@@ -29,9 +29,11 @@ pub struct GrantsArgs {
     recipients: Option<Vec<String>>,
     /// US dollars that may be spent with the token, and with those that replace it.
     #[serde(default)]
+    #[schemars(range(min = 0, max = bounds::SPEND))]
     max_spend: Option<f64>,
     /// US dollars per day (UTC).
     #[serde(default)]
+    #[schemars(range(min = 0, max = bounds::SPEND))]
     max_spend_per_day: Option<f64>,
 }
 

@@ -35,6 +35,7 @@ mod list_scheduled;
 mod list_team_tokens;
 mod manage_inbound_filter;
 mod metrics;
+mod named_values;
 mod number_registrations;
 mod organization;
 mod pages;

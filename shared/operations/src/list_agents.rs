@@ -1,6 +1,6 @@
 //! `GET /api/v1/agents`: the organization's agents, in pages.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ pub struct ListAgents;
 pub struct Args {
     /// 1 to 200; the default is 50.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
     /// The last id of the previous page.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! `comms_list_events`: a page of the agent's log.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use butt_dial_messaging::delivery::PageQuery;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ pub struct Args {
     cursor: Option<Cursor>,
     /// 1 to 200; the default is 50.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
     /// Only these kinds, such as message.received and message.status. Empty: all kinds.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! `comms_list_scheduled_messages`: the agent's messages that are still to be sent.
 
-use butt_dial_domain::{Channel, Code, Failure, MessageId, Scope};
+use butt_dial_domain::{Channel, Code, Failure, MessageId, Scope, bounds};
 use butt_dial_messaging::outbound::ScheduledSend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Hints, Operation, Route, views::time};
 
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 200;
 
 pub struct ListScheduled;
 
@@ -16,6 +15,7 @@ pub struct ListScheduled;
 pub struct Args {
     /// 1 to 200; the default is 50.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
     /// The last messageId of the previous page.
     #[serde(default)]
@@ -64,7 +64,7 @@ impl Operation for ListScheduled {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (outbound, agent) = (&context.product.outbound, &context.caller.agent()?.agent.id);
         let after = args.after.as_deref().map(MessageId::from);
-        let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let found = outbound.list_scheduled(agent, after.as_ref(), limit).await?;
         let messages: Vec<Item> = found.into_iter().map(view).collect::<Result<_, _>>()?;
         Ok(Output {

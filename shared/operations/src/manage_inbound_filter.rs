@@ -1,6 +1,6 @@
 //! `comms_manage_inbound_filter`: the agent's rules for inbound messages.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use butt_dial_messaging::delivery::{InboundFilter, NewFilter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ pub struct Args {
     /// For add: an address, or its beginning followed by *; words that occur anywhere in the text or the subject, in any
     /// case; or a channel.
     #[serde(default)]
+    #[schemars(length(max = bounds::PATTERN))]
     pattern: Option<String>,
     /// For add: drop (the message is discarded), tag, or mute (the message waits for you and is not pushed).
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! `comms_ping`: checks that the server answers.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ pub struct Ping;
 pub struct Args {
     /// Returned unchanged as echo; at most 1000 characters.
     #[serde(default)]
+    #[schemars(length(max = bounds::ECHO))]
     message: Option<String>,
 }
 

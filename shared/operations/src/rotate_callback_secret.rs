@@ -1,6 +1,6 @@
 //! `POST /api/v1/callback-url/rotate-secret`: replaces the secret that the agent's callbacks are signed with.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use chrono::TimeDelta;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ pub struct Args {
     /// Seconds in which the old secret signs as well: 0 to 604,800; the default is 86,400. `webhook-signature` then holds two
     /// signatures; `X-BD-Signature` and `X-Hub-Signature-256` use the old secret until the end.
     #[serde(default)]
+    #[schemars(range(min = 0, max = bounds::OVERLAP_SECONDS))]
     overlap_seconds: Option<u32>,
 }
 

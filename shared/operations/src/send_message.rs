@@ -1,14 +1,14 @@
 //! `comms_send_message`: sends a message through the outbound pipeline.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
-use butt_dial_domain::{Channel, Code, Failure, Scope, SendPurpose, message::ThreadRef};
+use butt_dial_domain::{Channel, Code, Failure, Scope, SendPurpose, bounds, message::ThreadRef};
 use butt_dial_messaging::{Allowance, MailRequest, SendReceipt, SendRequest, is_conversation};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Hints, Operation, Route, compliance, errors, views::time};
+use super::{Context, Hints, Operation, Route, compliance, errors, named_values::NamedValues, views::time};
 
 pub struct SendMessage;
 
@@ -28,59 +28,79 @@ pub struct Args {
     /// The text. Body, media or a template is required.
     #[serde(default)]
     #[schemars(extend("examples" = ["Your table is ready."]))]
+    #[schemars(length(max = bounds::MAIL_TEXT))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     body: Option<String>,
     /// E-mail only.
     #[serde(default)]
     #[schemars(extend("examples" = ["Your order"]))]
+    #[schemars(length(max = bounds::SUBJECT))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     subject: Option<String>,
     /// E-mail only: the text as HTML.
     #[serde(default)]
+    #[schemars(length(max = bounds::MAIL_TEXT))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     html: Option<String>,
     /// E-mail only: further recipients.
     #[serde(default)]
+    #[schemars(length(max = bounds::FURTHER_RECIPIENTS))]
     cc: Vec<String>,
     /// E-mail only: recipients that others do not see.
     #[serde(default)]
+    #[schemars(length(max = bounds::FURTHER_RECIPIENTS))]
     bcc: Vec<String>,
     /// E-mail only: the address for answers.
     #[serde(default)]
     reply_to: Option<String>,
     /// E-mail only: X-… and a few others, such as Importance.
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    #[schemars(extend("x-brief" = false))]
+    headers: NamedValues,
     /// Public http(s) URLs, at most ten.
     #[serde(default)]
     #[schemars(extend("x-brief" = "Public URLs."))]
     #[schemars(extend("examples" = [["https://example.com/menu.pdf"]]))]
+    #[schemars(length(max = bounds::MEDIA), inner(length(max = bounds::MEDIA_URL)))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     media: Vec<String>,
     /// A template that the carrier has approved, for Meta with its languages in the order to try: booking:pt_BR,pt,en. Required on WhatsApp when the person has not written within 24 hours.
     #[serde(default)]
     #[schemars(extend("x-brief" = "On WhatsApp required 24 hours after the last message."))]
     #[schemars(extend("examples" = ["booking:pt_BR,pt,en"]))]
+    #[schemars(length(max = bounds::TEMPLATE))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     template_id: Option<String>,
     /// Values of the template's variables, by name.
     #[serde(default)]
-    template_variables: BTreeMap<String, String>,
+    template_variables: NamedValues,
     /// A repeated request with the same key sends nothing and returns the first result. Use a new key for every new message.
     #[serde(default)]
     #[schemars(extend("examples" = ["order-7-ready"]))]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     idempotency_key: Option<String>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(length(max = bounds::NAME))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     sender_name: Option<String>,
     /// One of your addresses. The default is your address on the channel.
     #[serde(default)]
     sender_sid: Option<String>,
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     thread_id: Option<String>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     entity_id: Option<String>,
     /// The message that this one answers: the messageId of an event, or the Message-ID of a mail.
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     reply_msg_id: Option<String>,
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
+    #[schemars(length(max = bounds::TASK))]
     task_id: Option<String>,
     /// Why you send it. The laws about hours, consent and frequency depend on it: a marketing message outside the allowed hours waits
     /// for them. The default is inferred.
@@ -125,7 +145,7 @@ enum MessageChannel {
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(dead_code, reason = "only its schema is used")]
-enum IfTooLong {
+pub(crate) enum IfTooLong {
     Refuse,
     Split,
 }
@@ -227,7 +247,7 @@ impl Operation for SendMessage {
             cc: args.cc,
             bcc: args.bcc,
             reply_to: args.reply_to,
-            headers: args.headers,
+            headers: args.headers.0,
         };
         let mail_unused = channel != Channel::Email && !mail.is_empty();
         let title_unused = channel != Channel::Email && (args.subject.is_some() || args.html.is_some());
@@ -243,7 +263,7 @@ impl Operation for SendMessage {
             mail,
             media: args.media,
             template_id: args.template_id,
-            template_variables: args.template_variables,
+            template_variables: args.template_variables.0,
             sender_name: args.sender_name,
             sender: args.sender_sid,
             thread: ThreadRef {
@@ -295,7 +315,7 @@ fn channel(text: Option<&str>) -> Result<Channel, Failure> {
     text.map_or(Ok(Channel::Whatsapp), parse_channel)
 }
 
-fn splits(text: Option<&str>) -> Result<bool, Failure> {
+pub(crate) fn splits(text: Option<&str>) -> Result<bool, Failure> {
     match text.map(str::to_ascii_lowercase).as_deref() {
         None | Some("refuse") => Ok(false),
         Some("split") => Ok(true),

@@ -1,6 +1,6 @@
 //! `PUT /api/v1/callback-url`: sets the URL that receives the agent's events while no client listens.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ pub struct SetCallbackUrl;
 pub struct Args {
     /// An https URL. null or an empty text removes the callback.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schemars(length(max = bounds::URL))]
     callback_url: Option<String>,
 }
 

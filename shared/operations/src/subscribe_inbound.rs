@@ -1,6 +1,6 @@
 //! `comms_subscribe_inbound`: subscribes the session to inbound messages.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use butt_dial_messaging::delivery::Subscription;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,11 @@ pub struct Args {
     operation: String,
     /// Only these channels: sms, whatsapp, email, line. Empty: all channels.
     #[serde(default)]
+    #[schemars(length(max = bounds::SUBSCRIPTIONS))]
     channels: Vec<String>,
     /// Only messages from these addresses. Empty: all contacts.
     #[serde(default)]
+    #[schemars(length(max = bounds::SUBSCRIPTIONS))]
     contacts: Vec<String>,
 }
 

@@ -44,7 +44,7 @@ pub struct Args {
     #[serde(default)]
     #[schemars(extend("examples" = [["message.received", "message.status"]]))]
     types: Vec<String>,
-    /// How long to wait for the first event, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
+    /// How long to wait for the first event, in milliseconds; the default is 25000. 0 does not wait, and no wait is longer than 50000.
     #[serde(default)]
     timeout_ms: Option<u64>,
 }

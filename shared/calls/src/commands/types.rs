@@ -10,9 +10,9 @@ use super::super::{
 };
 
 /// Twilio speaks at most 4,096 characters of a text, which is four minutes of speech.
-const MAX_TEXT: usize = 4_000;
+const MAX_TEXT: usize = butt_dial_domain::bounds::SPOKEN_TEXT;
 /// The same as for messages.
-const MAX_KEY: usize = 255;
+const MAX_KEY: usize = butt_dial_domain::bounds::IDEMPOTENCY_KEY;
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]

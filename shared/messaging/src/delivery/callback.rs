@@ -18,7 +18,7 @@ use super::{Delivery, callback_body, event_view::view};
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest Retry-After that is respected.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
-const MAX_URL_LENGTH: usize = 2_048;
+const MAX_URL_LENGTH: usize = butt_dial_domain::bounds::URL;
 /// The generation of the key that all agents of an organization shared. Only agents with a callback from that time have it.
 const ORGANIZATION_KEY: i64 = -1;
 /// The generation of the key of an agent that has never been rotated.

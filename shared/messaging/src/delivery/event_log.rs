@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Delivery, event_view::view, page_budget::PageBudget};
 
 /// The maximum number of events in a page.
-pub const MAX_PAGE: u32 = 200;
+pub const MAX_PAGE: u32 = butt_dial_domain::bounds::PAGE;
 /// Queries for one page: a call for rare kinds of events must not read all of a long log.
 const MAX_QUERIES: u32 = 20;
 /// Minimum number of events per query if only some kinds are requested.

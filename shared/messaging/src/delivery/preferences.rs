@@ -12,9 +12,9 @@ use super::{
 };
 
 /// Channels or contacts of a subscription, and filters. Every message is matched against all of them.
-const MAX_ENTRIES: usize = 100;
+const MAX_ENTRIES: usize = butt_dial_domain::bounds::SUBSCRIPTIONS;
 /// Characters.
-const MAX_PATTERN_LENGTH: usize = 256;
+const MAX_PATTERN_LENGTH: usize = butt_dial_domain::bounds::PATTERN;
 
 /// A filter as its agent submits it.
 pub struct NewFilter {

@@ -12,7 +12,7 @@ use super::{
     envelope::{Envelope, SealedEvent, digest},
 };
 
-const MAX_PAGE: u32 = 100;
+const MAX_PAGE: u32 = butt_dial_domain::bounds::DEAD_LETTERS;
 /// Replays of one sweep.
 const BATCH: u32 = 64;
 

@@ -17,7 +17,7 @@ use super::{
 use crate::inbound::envelope::{Envelope, SealedEvent, digest};
 
 /// Characters of a text. The limit of a message on SMS.
-const MAX_TEXT: usize = 1_600;
+const MAX_TEXT: usize = butt_dial_domain::bounds::INTERNAL_TEXT;
 /// The channel of the event: hosts know no other for a text.
 const CHANNEL: Channel = Channel::Sms;
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::fields::{header, parse_recipient};
 
 /// Recipients in `cc` and `bcc` together. Resend takes 50 in all.
-const MAX_FURTHER_RECIPIENTS: usize = 49;
+const MAX_FURTHER_RECIPIENTS: usize = butt_dial_domain::bounds::FURTHER_RECIPIENTS;
 /// RFC 5322, 2.1.1, without the name.
 const MAX_HEADER: usize = 900;
 /// Headers that a caller may set, besides those that begin with `X-`. All others have a field, or would change who is

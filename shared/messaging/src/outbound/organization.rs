@@ -7,7 +7,7 @@ pub use butt_dial_store::{Attempt, MessageCounts, MessageFilter, MessagesFound};
 use super::Outbound;
 
 /// The longest page of a list.
-pub const MAX_PAGE: u32 = 200;
+pub const MAX_PAGE: u32 = butt_dial_domain::bounds::PAGE;
 /// The statuses that events report, in the order in which they happen.
 const REPORTED: [&str; 7] = [
     "accepted",

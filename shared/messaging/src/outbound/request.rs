@@ -10,7 +10,7 @@ use butt_dial_identity::Caller;
 use super::mail_options::MailRequest;
 
 /// Bytes of an idempotency key. The limit of Stripe, Knock and Resend, within a byte.
-pub(super) const MAX_KEY: usize = 255;
+pub(super) const MAX_KEY: usize = butt_dial_domain::bounds::IDEMPOTENCY_KEY;
 
 /// A request to send a message or to place a call. Only `caller` is trusted.
 #[derive(Clone)]

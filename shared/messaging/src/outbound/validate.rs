@@ -3,7 +3,7 @@
 
 use butt_dial_billing::require_task_id;
 use butt_dial_domain::{
-    Address, Channel, Code, Failure, MessageId, OrgId, Restriction, SendPurpose,
+    Address, Channel, Code, Failure, MessageId, OrgId, Restriction, SendPurpose, bounds,
     call::{CallOptions, Plan, Purpose},
     clock::Timestamp,
     message::{Content, Template, ThreadRef},
@@ -33,21 +33,21 @@ const MAX_WHATSAPP: usize = 4_096;
 /// LINE, Text message.
 const MAX_LINE: usize = 5_000;
 /// Resend accepts 40 MB per mail; a text beyond one million characters is not a letter.
-const MAX_EMAIL: usize = 1_000_000;
+const MAX_EMAIL: usize = bounds::MAIL_TEXT;
 /// RFC 5322, 2.1.1: a line is at most 998 characters.
-const MAX_SUBJECT: usize = 900;
+const MAX_SUBJECT: usize = bounds::SUBJECT;
 /// Twilio, Messages resource: at most ten media URLs.
-const MAX_MEDIA: usize = 10;
-const MAX_URL: usize = 2_000;
-const MAX_NAME: usize = 128;
+const MAX_MEDIA: usize = bounds::MEDIA;
+const MAX_URL: usize = bounds::MEDIA_URL;
+const MAX_NAME: usize = bounds::NAME;
 /// Languages of a template, each of which may cost a request.
 const MAX_LANGUAGES: usize = 5;
 /// WhatsApp Cloud API, reply buttons.
-const MAX_BUTTONS: usize = 3;
-const MAX_LABEL: usize = 20;
-const MAX_CARD: usize = 4_000;
+const MAX_BUTTONS: usize = bounds::BUTTONS;
+const MAX_LABEL: usize = bounds::BUTTON_LABEL;
+const MAX_CARD: usize = bounds::CONTACT_CARD;
 /// The prompt is sent with every turn of a call.
-const MAX_PROMPT: usize = 20_000;
+const MAX_PROMPT: usize = bounds::PROMPT;
 
 /// A message with valid fields.
 pub(super) struct ValidMessage {
@@ -154,7 +154,12 @@ pub(super) fn max_text(channel: Channel) -> usize {
 }
 
 fn content(request: &SendRequest) -> Result<Content, Failure> {
-    let (max, email) = (max_text(request.channel), request.channel == Channel::Email);
+    // No carrier is involved in a message to an agent that the caller names.
+    let max = match (&request.colleague, &request.call) {
+        (Some(_), None) => bounds::INTERNAL_TEXT,
+        _ => max_text(request.channel),
+    };
+    let email = request.channel == Channel::Email;
     let body = request
         .body
         .as_deref()

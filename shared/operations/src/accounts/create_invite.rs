@@ -1,6 +1,6 @@
 //! `POST /api/v1/invites`: an invite code for a registration.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ pub struct CreateInvite;
 pub struct Args {
     /// Days until the code expires, 1 to 365; 14 by default.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::INVITE_DAYS))]
     expires_in_days: Option<u32>,
 }
 

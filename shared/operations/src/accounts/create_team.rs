@@ -5,9 +5,9 @@ use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::views::BothCasings;
 use crate::{Context, Hints, Operation, Route};
-use serde_json::{Map, Value};
+use crate::{named_values::JsonObject, views::BothCasings};
+use serde_json::Value;
 
 pub struct CreateTeam;
 
@@ -17,9 +17,9 @@ pub struct Args {
     name: String,
     /// Lower-case letters, digits and hyphens; unique.
     slug: String,
-    /// Settings of the host, as an object.
+    /// Settings of the host: an object, or its JSON.
     #[serde(default)]
-    settings: Option<Map<String, Value>>,
+    settings: Option<JsonObject>,
     /// The owner, who confirms an erasure.
     #[serde(default)]
     owner_email: Option<String>,
@@ -60,7 +60,7 @@ impl Operation for CreateTeam {
     type Output = BothCasings<Output>;
 
     async fn run(context: Context, args: Args) -> Result<Self::Output, Failure> {
-        let settings = args.settings.map(Value::Object);
+        let settings = args.settings.map(|settings| Value::Object(settings.0));
         let new = NewTeamRequest {
             name: &args.name,
             slug: &args.slug,

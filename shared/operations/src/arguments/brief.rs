@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 /// object replace those of the schema, and `false` leaves the argument out: it is accepted nevertheless.
 const BRIEF: &str = "x-brief";
 
+/// Bounds that a brief list leaves out; a refusal names them.
+const LENGTHS: [&str; 4] = ["minLength", "maxLength", "minItems", "maxItems"];
+
 /// Returns the schema for a brief list of tools, from a portable one.
 pub fn brief(schema: &Map<String, Value>) -> Map<String, Value> {
     let mut schema = schema.clone();
@@ -24,9 +27,22 @@ fn shorten(schema: &mut Map<String, Value>) {
     let shown = schema.remove(BRIEF);
     schema.remove("description");
     schema.remove("examples");
-    // Whole numbers without a sign are a type of Rust. Real bounds begin elsewhere.
-    if schema.get("minimum").is_some_and(|minimum| minimum == 0) {
+    // Strict modes of some model APIs refuse lengths. Numbers below 1 make no sense in any case.
+    LENGTHS.iter().for_each(|key| drop(schema.remove(*key)));
+    if schema
+        .get("minimum")
+        .is_some_and(|minimum| minimum == 0 || minimum == 1)
+    {
         schema.remove("minimum");
+    }
+    // The description says it.
+    schema.remove("default");
+    // Unknown members are refused in any case.
+    if schema
+        .get("additionalProperties")
+        .is_some_and(|allowed| allowed == false)
+    {
+        schema.remove("additionalProperties");
     }
     if let Some(Value::Array(alternatives)) = schema.get("anyOf") {
         // A text or a number: the text suffices.
@@ -87,7 +103,9 @@ mod tests {
                 "to": { "type": "string", "description": "Long.", "examples": ["+14155550123"], "x-brief": "Short." },
                 "kind": { "type": "string", "description": "a, b or c.", "x-brief": { "enum": ["a", "b"] } },
                 "rare": { "type": "string", "x-brief": false },
-                "limit": { "type": "integer", "minimum": 0, "description": "At most 200." },
+                "limit": { "type": "integer", "minimum": 1, "maximum": 200, "description": "Rows." },
+                "lat": { "type": "number", "minimum": -90, "maximum": 90 },
+                "key": { "type": "string", "minLength": 1, "maxLength": 255 },
                 "cursor": { "anyOf": [{ "type": "string" }, { "type": "integer" }], "description": "Where." },
                 "description": { "type": "array", "items": { "type": "string", "description": "One." } },
                 "place": {
@@ -108,7 +126,9 @@ mod tests {
             "properties": {
                 "to": { "type": "string", "description": "Short." },
                 "kind": { "type": "string", "enum": ["a", "b"] },
-                "limit": { "type": "integer" },
+                "limit": { "type": "integer", "maximum": 200 },
+                "lat": { "type": "number", "minimum": -90, "maximum": 90 },
+                "key": { "type": "string" },
                 "cursor": { "type": "string" },
                 "description": { "type": "array", "items": { "type": "string" } },
                 "place": { "type": "object", "required": ["name"], "properties": { "name": { "type": "string" } } },

@@ -1,5 +1,6 @@
 //! Parses the arguments of an operation. Errors name the field and what it must be, in words of JSON and never of Rust.
 
+mod bounds;
 mod brief;
 mod normalize;
 mod schema;
@@ -8,12 +9,14 @@ use butt_dial_domain::{Code, Failure};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use bounds::{ERROR, check_bounds};
 pub use brief::{brief, remove_brief};
 pub use normalize::{Normalized, is_same_name, normalize};
 pub use schema::{accept_null, portable};
 
-/// Parses normalized arguments. `schema` is the schema of `T`, which errors are explained with.
+/// Parses normalized arguments. `schema` is the schema of `T`: its bounds are checked, and errors are explained with it.
 pub fn read_args<T: DeserializeOwned>(args: Map<String, Value>, schema: &Map<String, Value>) -> Result<T, Failure> {
+    check_bounds(&args, schema)?;
     serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| {
         let path = error.path().to_string();
         explain(&path, &error.inner().to_string(), schema)
@@ -73,24 +76,40 @@ fn describe(schema: &Value) -> Option<String> {
         Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
         _ => return None,
     };
-    let minimum = schema.get("minimum").and_then(Value::as_f64);
-    let described: Vec<&str> = types
+    let described: Vec<String> = types
         .into_iter()
-        .filter_map(|name| match name {
-            "string" if schema.get("format").is_some_and(|format| format == "date-time") => {
-                Some("an RFC 3339 date and time, such as 2026-11-28T09:00:00Z")
-            }
-            "string" => Some("text"),
-            "integer" if minimum.is_some_and(|minimum| minimum >= 0.0) => Some("a whole number of 0 or more"),
-            "integer" => Some("a whole number"),
-            "number" => Some("a number"),
-            "boolean" => Some("true or false"),
-            "array" => Some("a list"),
-            "object" => Some("an object"),
-            _ => None,
+        .filter_map(|name| {
+            let (noun, least, most, unit) = match name {
+                "string" if schema.get("format").is_some_and(|format| format == "date-time") => {
+                    return Some("an RFC 3339 date and time, such as 2026-11-28T09:00:00Z".to_owned());
+                }
+                "string" => ("text", "minLength", "maxLength", " characters"),
+                "integer" => ("a whole number", "minimum", "maximum", ""),
+                "number" => ("a number", "minimum", "maximum", ""),
+                "boolean" => return Some("true or false".to_owned()),
+                "array" => ("a list", "minItems", "maxItems", ""),
+                "object" => return Some("an object".to_owned()),
+                _ => return None,
+            };
+            Some(format!("{noun}{}", range(schema.get(least), schema.get(most), unit)))
         })
         .collect();
     (!described.is_empty()).then(|| described.join(" or "))
+}
+
+/// Describes bounds, for a sentence.
+fn range(least: Option<&Value>, most: Option<&Value>, unit: &str) -> String {
+    let number = |bound: &Value| bound.as_f64().map(|number| number.to_string());
+    match (least.and_then(number), most.and_then(number)) {
+        (Some(least), Some(most)) => format!(" of {least} to {most}{unit}"),
+        (Some(least), None) => format!(" of {least}{unit} or more"),
+        (None, Some(most)) => format!(" of at most {most}{unit}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn invalid(message: String, field: &str) -> Failure {
+    Failure::new(Code::InvalidArgument, message).detail("fields", json!([field]))
 }
 
 #[cfg(test)]

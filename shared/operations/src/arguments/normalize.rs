@@ -1,8 +1,10 @@
 //! Brings the arguments of a request into the form that the schema declares, before they are parsed: other spellings of a
 //! name, `null` for an absent value, whole numbers with a fraction of zero. Refuses unknown names.
 
-use butt_dial_domain::{Code, Failure};
-use serde_json::{Map, Number, Value, json};
+use butt_dial_domain::Failure;
+use serde_json::{Map, Number, Value};
+
+use super::invalid;
 
 /// Older names of arguments, with the present one.
 const ALIASES: &[(&str, &str)] = &[
@@ -137,7 +139,7 @@ fn normalize_value(value: Value, schema: &Value, path: &str) -> Result<Value, Fa
 }
 
 /// Returns the schemas of which one applies.
-fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn alternatives(schema: &Value) -> impl Iterator<Item = &Value> {
     let listed = ["anyOf", "oneOf"]
         .into_iter()
         .filter_map(|key| schema.get(key)?.as_array())
@@ -190,10 +192,6 @@ fn unknown_argument(name: &str, nearest: Nearest<'_>) -> Failure {
     }
 }
 
-fn invalid(message: String, field: &str) -> Failure {
-    Failure::new(Code::InvalidArgument, message).detail("fields", json!([field]))
-}
-
 fn joined(path: &str, name: &str) -> String {
     match path {
         "" => name.to_owned(),
@@ -208,6 +206,9 @@ fn shown(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use butt_dial_domain::Code;
+    use serde_json::json;
+
     use super::*;
 
     fn object(value: Value) -> Map<String, Value> {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::ERROR;
+
 /// Formats that every consumer of JSON Schema knows. Others, such as `uint32`, are of Rust.
 const KNOWN_FORMATS: [&str; 3] = ["date-time", "uri", "email"];
 
@@ -42,6 +44,7 @@ pub fn portable(schema: &Map<String, Value>) -> Map<String, Value> {
 }
 
 fn simplify(schema: &mut Map<String, Value>) {
+    schema.remove(ERROR);
     if let Some(Value::Array(types)) = schema.get_mut("type") {
         types.retain(|name| name != "null");
         if let [only] = types.as_slice() {
@@ -54,12 +57,17 @@ fn simplify(schema: &mut Map<String, Value>) {
             continue;
         };
         alternatives.retain(|alternative| alternative["type"] != "null");
+        if alternatives.len() > 1 {
+            alternatives.retain(|alternative| !is_open_object(alternative));
+        }
         if let [Value::Object(only)] = alternatives.as_mut_slice() {
             let only = std::mem::take(only);
             schema.remove(key);
             for (name, value) in only {
                 schema.entry(name).or_insert(value);
             }
+            // It can have alternatives, too.
+            return simplify(schema);
         }
     }
     if let Some(Value::Array(values)) = schema.get_mut("enum") {
@@ -97,6 +105,11 @@ fn constants_to_enum(schema: &mut Map<String, Value>) {
         schema.insert("type".into(), json!("string"));
         schema.insert("enum".into(), Value::Array(constants));
     }
+}
+
+/// Returns whether the names of an object's fields are free: strict modes of model APIs take no such object.
+fn is_open_object(schema: &Value) -> bool {
+    schema["type"] == "object" && schema.get("properties").is_none()
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -145,6 +158,10 @@ mod tests {
                 "cursor": { "anyOf": [{ "type": "string" }, { "type": "integer", "format": "int64" }, { "type": "null" }] },
                 "retry": { "type": "boolean", "default": false },
                 "level": { "type": ["string", "null"], "enum": ["low", "high", null] },
+                "values": { "default": [], "anyOf": [
+                    { "type": "array", "items": { "type": "string" } },
+                    { "type": "object", "additionalProperties": { "type": "string" } },
+                ] },
             },
         });
         let expected = json!({
@@ -157,8 +174,84 @@ mod tests {
                 "cursor": { "anyOf": [{ "type": "string" }, { "type": "integer" }] },
                 "retry": { "type": "boolean" },
                 "level": { "type": "string", "enum": ["low", "high"] },
+                "values": { "type": "array", "items": { "type": "string" } },
             },
         });
         assert_eq!(Value::Object(portable(schema.as_object().unwrap())), expected);
+    }
+
+    /// Members of a schema that the strict modes of all common model APIs know, or remove without a change of meaning.
+    const STRICT: [&str; 12] = [
+        "type",
+        "properties",
+        "required",
+        "items",
+        "anyOf",
+        "enum",
+        "description",
+        "format",
+        "minimum",
+        "maximum",
+        "additionalProperties",
+        "examples",
+    ];
+
+    /// Checks what the strict mode of a model API refuses. Its clients forbid further members of objects, and require all.
+    fn check_strict(schema: &Map<String, Value>, path: &str) {
+        assert_ne!(
+            schema.get("additionalProperties").cloned().unwrap_or(json!(false)),
+            json!(true),
+            "{path}"
+        );
+        let is_open = schema.get("additionalProperties").is_some_and(Value::is_object);
+        assert!(!is_open, "{path}: {schema:?}");
+        match schema.get("type").and_then(Value::as_str) {
+            Some("object") => {
+                let properties = schema.get("properties").and_then(Value::as_object);
+                assert!(properties.is_some() || path.is_empty(), "{path}: {schema:?}");
+                for (name, property) in properties.into_iter().flatten() {
+                    check_strict(property.as_object().unwrap(), &format!("{path}.{name}"));
+                }
+            }
+            Some("array") => check_strict(schema["items"].as_object().unwrap(), &format!("{path}[]")),
+            Some(_) => {}
+            None => {
+                let alternatives = schema.get("anyOf").and_then(Value::as_array);
+                assert!(alternatives.is_some(), "{path}: {schema:?}");
+                for alternative in alternatives.into_iter().flatten() {
+                    check_strict(alternative.as_object().unwrap(), path);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strict_modes_of_model_apis_take_all_tools() {
+        for tool in crate::all().iter().filter(|tool| tool.hints.is_some()) {
+            check_strict(&tool.tool_schema, "");
+            check_strict(&tool.brief_schema, "");
+            let text = Value::Object(tool.brief_schema.clone()).to_string();
+            let mut members = Vec::new();
+            collect_members(&Value::Object(tool.brief_schema.clone()), &mut members);
+            for member in members {
+                assert!(STRICT.contains(&member.as_str()), "{} {member}: {text}", tool.name);
+            }
+        }
+    }
+
+    fn collect_members(schema: &Value, members: &mut Vec<String>) {
+        for (name, value) in schema.as_object().into_iter().flatten() {
+            members.push(name.clone());
+            match (name.as_str(), value) {
+                ("properties", Value::Object(properties)) => {
+                    properties
+                        .values()
+                        .for_each(|property| collect_members(property, members));
+                }
+                ("items", item) => collect_members(item, members),
+                ("anyOf", Value::Array(kinds)) => kinds.iter().for_each(|kind| collect_members(kind, members)),
+                _ => {}
+            }
+        }
     }
 }

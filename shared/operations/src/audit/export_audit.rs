@@ -18,6 +18,7 @@ pub struct Args {
     from: Option<u64>,
     /// 1 to 5,000, which is the default.
     #[serde(default)]
+    #[schemars(range(min = 1, max = MAX_EXPORT))]
     limit: Option<u32>,
     /// Another organization; needs the orchestrator's token.
     #[serde(default)]

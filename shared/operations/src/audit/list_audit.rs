@@ -1,7 +1,7 @@
 //! `GET /api/v1/audit`: the rows of the audit log.
 
 use butt_dial_audit::{AuditFilter, AuditRow, entry};
-use butt_dial_domain::{Code, Failure, Scope, clock::Timestamp};
+use butt_dial_domain::{Code, Failure, Scope, bounds, clock::Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,6 +36,7 @@ pub struct Args {
     cursor: Option<String>,
     /// 1 to 200; the default is 50.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
     /// Another organization; needs the orchestrator's token.
     #[serde(default)]

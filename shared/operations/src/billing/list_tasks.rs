@@ -1,6 +1,6 @@
 //! `GET /api/v1/tasks`: the tasks of the organization.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,6 @@ use super::views::TaskView;
 use crate::{Context, Hints, Operation, Route};
 
 const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 500;
 
 pub struct ListTasks;
 
@@ -20,6 +19,7 @@ pub struct Args {
     after: Option<String>,
     /// 1 to 500; the default is 100.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::TASKS_PAGE))]
     limit: Option<u32>,
 }
 
@@ -50,7 +50,7 @@ impl Operation for ListTasks {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let org = context.caller.org()?;
         // One more shows whether there is a next page.
         let billing = &context.product.billing;

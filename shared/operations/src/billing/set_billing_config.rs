@@ -1,7 +1,7 @@
 //! `POST /api/v1/billing/config`: the tier, markup and invoice address of an agent or of the organization.
 
 use butt_dial_billing::BillingChange;
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ pub struct Args {
     tier: Option<String>,
     /// 0 to 500. Usage is billed at its cost and this much more.
     #[serde(default)]
+    #[schemars(range(min = 0, max = bounds::MARKUP))]
     markup_percent: Option<f64>,
     #[serde(default)]
     billing_email: Option<String>,

@@ -1,6 +1,6 @@
 //! `POST /api/v1/task-limits`: how much a task may spend.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -16,6 +16,7 @@ pub struct Args {
     task_id: String,
     /// US dollars that the messages and calls of the task may cost in all; 0 stops them.
     #[serde(default)]
+    #[schemars(range(min = 0, max = bounds::SPEND))]
     max_spend: Option<f64>,
     /// true: remove the limit.
     #[serde(default)]

@@ -22,7 +22,7 @@ pub struct Args {
     /// The callId, or the carrier's id of the call. The default is your next call, including incoming calls.
     #[serde(default)]
     pub call_id: Option<String>,
-    /// How long to wait, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
+    /// How long to wait, in milliseconds; the default is 25000. 0 does not wait, and no wait is longer than 50000.
     #[serde(default)]
     pub wait_ms: Option<u64>,
 }

@@ -1,7 +1,7 @@
 //! `comms_call_on_behalf`: places a call on behalf of another person.
 
 use butt_dial_calls::originate::{self, DisclosedName, OriginateRequest};
-use butt_dial_domain::{Address, Channel, Code, Failure, Scope, call::Purpose, text::clean_line};
+use butt_dial_domain::{Address, Channel, Code, Failure, Scope, bounds, call::Purpose, text::clean_line};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -23,29 +23,36 @@ pub struct Args {
     #[schemars(extend("examples" = ["+14155550188"]))]
     requester_phone: String,
     #[serde(default)]
+    #[schemars(length(max = bounds::NAME))]
     target_name: Option<String>,
     /// The name of the person that you call for. The default is your name. The disclosure also names your organization.
     #[serde(default)]
+    #[schemars(length(max = bounds::REQUESTER))]
     requester_name: Option<String>,
     /// The message that the target hears first.
     #[serde(default)]
+    #[schemars(length(max = bounds::GREETING))]
     message: Option<String>,
     /// The spoken language, such as en-US.
     #[serde(default)]
     language: Option<String>,
     /// The carrier's name for a voice.
     #[serde(default)]
+    #[schemars(length(max = bounds::VOICE))]
     voice: Option<String>,
     /// How long the call may last: 30 to 3600 seconds.
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(range(min = bounds::MIN_CALL_SECONDS, max = bounds::MAX_CALL_SECONDS))]
     time_limit_seconds: Option<u32>,
     /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     idempotency_key: Option<String>,
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(length(max = bounds::TASK))]
     task_id: Option<String>,
 }
 

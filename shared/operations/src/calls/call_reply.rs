@@ -5,7 +5,7 @@ use butt_dial_calls::{
     commands::{self, CallCommand, CompletedCommand},
     lookup,
 };
-use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
+use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -25,6 +25,7 @@ pub struct Args {
     turn_id: Option<TurnId>,
     /// The reply. It is spoken: keep it short, without lists or markup.
     #[schemars(extend("examples" = ["Yes, at eight."]))]
+    #[schemars(length(max = bounds::SPOKEN_TEXT))]
     text: String,
     /// true: the call ends after the reply is spoken.
     #[serde(default)]
@@ -35,12 +36,14 @@ pub struct Args {
     language: Option<String>,
     /// The carrier's name for a voice, from here on.
     #[serde(default)]
+    #[schemars(length(max = bounds::VOICE))]
     voice: Option<String>,
-    /// How long to wait for the next turn, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
+    /// How long to wait for the next turn, in milliseconds; the default is 25000. 0 does not wait, and no wait is longer than 50000.
     #[serde(default)]
     wait_ms: Option<u64>,
     /// A repeated request with the same key is spoken once.
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     idempotency_key: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! `comms_end_call`: ends a call.
 
 use butt_dial_calls::{commands, lookup};
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ pub struct Args {
     call_id: String,
     /// A text to speak before the call ends.
     #[serde(default)]
+    #[schemars(length(max = bounds::SPOKEN_TEXT))]
     text: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! `comms_list_calls`: the agent's calls, newest first.
 
 use butt_dial_calls::lookup;
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ pub struct Args {
     live: bool,
     /// 1 to 200; the default is 50.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
     /// Only calls older than this one: the last callId of the previous page.
     #[serde(default)]

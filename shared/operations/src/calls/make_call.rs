@@ -2,7 +2,7 @@
 
 use butt_dial_calls::originate::{self, OriginateRequest};
 use butt_dial_domain::{
-    Code, Failure, Scope, SendPurpose,
+    Code, Failure, Scope, SendPurpose, bounds,
     call::{InterruptSensitivity, Purpose},
 };
 use schemars::JsonSchema;
@@ -22,13 +22,18 @@ pub struct Args {
     /// Instructions that you receive with each turn of this call: its purpose, and how to speak.
     #[serde(default)]
     #[schemars(extend("x-brief" = "Returned to you with each turn."))]
+    #[schemars(length(max = bounds::PROMPT))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     system_prompt: Option<String>,
     /// Spoken first. A disclosure that an AI calls, and on behalf of which person, precedes it.
     #[serde(default)]
     #[schemars(extend("examples" = ["Hello, it is about your table."]))]
+    #[schemars(length(max = bounds::GREETING))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     greeting: Option<String>,
     /// The carrier's name for a voice.
     #[serde(default)]
+    #[schemars(length(max = bounds::VOICE))]
     voice: Option<String>,
     /// The spoken language, such as en-US.
     #[serde(default)]
@@ -36,9 +41,11 @@ pub struct Args {
     language: Option<String>,
     /// The maximum duration of the call: 30 to 3600; the default is 3600.
     #[serde(default)]
+    #[schemars(range(min = bounds::MIN_CALL_SECONDS, max = bounds::MAX_CALL_SECONDS))]
     time_limit_seconds: Option<u32>,
     /// How long the call may ring: 5 to 120; the default is 30.
     #[serde(default)]
+    #[schemars(range(min = bounds::MIN_RING_SECONDS, max = bounds::MAX_RING_SECONDS))]
     ring_seconds: Option<u32>,
     /// true: the carrier detects answering machines, which receive your greeting as a message.
     #[serde(default)]
@@ -46,25 +53,32 @@ pub struct Args {
     /// Likely words, such as names and products, for speech recognition.
     #[serde(default)]
     #[schemars(extend("examples" = [["Bücher", "Acme"]]))]
+    #[schemars(length(max = bounds::HINTS), inner(length(max = bounds::HINT)))]
+    #[schemars(extend("x-brief" = false))]
     hints: Option<Vec<String>>,
     /// Speech that ends yours. high: any word. medium (the default), low: not acknowledgements such as uh-huh.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     interrupt_sensitivity: Option<InterruptSensitivity>,
     /// The key that ends the input of digits; the default is #. none: no key does.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     finish_on_key: Option<String>,
     /// true: numbers, prices, dates and addresses are read the way people say them.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     spoken_forms: Option<bool>,
     /// true: the call is recorded, after an announcement. The default is your setting recordCalls.
     #[serde(default)]
     record: Option<bool>,
     /// A repeated request with the same key places no second call and returns the first one. Use a new key for every call.
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     idempotency_key: Option<String>,
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(length(max = bounds::TASK))]
     task_id: Option<String>,
     /// Why you call. The laws about hours and consent depend on it. The default is inferred.
     #[serde(default)]

@@ -1,7 +1,7 @@
 //! `comms_say`: speaks a part of a reply at once, without waiting for the caller.
 
 use butt_dial_calls::{commands::CallCommand, lookup};
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ pub struct Args {
     call_id: String,
     /// The next part of the reply. Parts are concatenated as they are: start a part with a space where one belongs.
     #[schemars(extend("examples" = ["One moment."]))]
+    #[schemars(length(max = bounds::SPOKEN_TEXT))]
     text: String,
     /// false: another part follows, within eight seconds.
     #[serde(default = "yes")]
@@ -34,9 +35,11 @@ pub struct Args {
     language: Option<String>,
     /// The carrier's name for a voice, from here on.
     #[serde(default)]
+    #[schemars(length(max = bounds::VOICE))]
     voice: Option<String>,
     /// A repeated request with the same key is spoken once.
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     idempotency_key: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! `comms_send_digits`: presses keys on a live call.
 
 use butt_dial_calls::{digits, lookup};
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,11 @@ pub struct Args {
     call_id: String,
     /// The keys: 0-9, * and #; w is a pause of half a second. At most 64.
     #[schemars(extend("examples" = ["1w2#"]))]
+    #[schemars(length(max = bounds::KEYS))]
     digits: String,
     /// A repeated request with the same key presses nothing.
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     idempotency_key: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use butt_dial_calls::{
     speech,
 };
 use butt_dial_domain::{
-    Code, Failure, Scope,
+    Code, Failure, Scope, bounds,
     call::Purpose,
     ports::speech::{AudioFormat, Utterance},
 };
@@ -26,19 +26,24 @@ pub struct Args {
     to: String,
     /// The text to speak, at most 1,600 characters. A disclosure that an AI calls, and on behalf of which person, precedes it.
     #[schemars(extend("examples" = ["Your parcel is here."]))]
+    #[schemars(length(max = bounds::SPOKEN_MESSAGE))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     text: String,
     /// The synthesizer's name for a voice; without a synthesizer, the carrier's.
     #[serde(default)]
+    #[schemars(length(max = bounds::VOICE))]
     voice: Option<String>,
     /// The spoken language, such as en-US.
     #[serde(default)]
     language: Option<String>,
     /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     idempotency_key: Option<String>,
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(length(max = bounds::TASK))]
     task_id: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! `comms_set_voice_callback`: sets the URL that receives the agent's events of calls while no client listens.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ pub struct Args {
     /// An https URL. null or an empty text removes it; your general callback then receives these events.
     #[serde(deserialize_with = "Option::deserialize")]
     #[schemars(extend("examples" = ["https://example.com/calls"]))]
+    #[schemars(length(max = bounds::URL))]
     voice_callback_url: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use butt_dial_calls::voice_settings::{VoiceSettingsChange, change_voice_settings};
 use butt_dial_domain::{
-    Code, Failure, Scope,
+    Code, Failure, Scope, bounds,
     call::{AutomatonAction, AutomatonActions, InterruptSensitivity, VoiceSettings},
 };
 use schemars::JsonSchema;
@@ -22,12 +22,15 @@ pub struct Args {
     language: Option<String>,
     /// The carrier's name for a voice.
     #[serde(default)]
+    #[schemars(length(max = bounds::VOICE))]
     voice: Option<String>,
     /// The first words to callers, after the disclosure that an AI speaks.
     #[serde(default)]
+    #[schemars(length(max = bounds::GREETING))]
     greeting: Option<String>,
     /// Likely words, such as names and products, for speech recognition.
     #[serde(default)]
+    #[schemars(length(max = bounds::HINTS), inner(length(max = bounds::HINT)))]
     hints: Option<Vec<String>>,
     /// Speech that ends yours. high: any word. medium (the default), low: not acknowledgements such as uh-huh.
     #[serde(default)]

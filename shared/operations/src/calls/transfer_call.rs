@@ -4,7 +4,7 @@ use butt_dial_calls::{
     lookup,
     transfer::{TransferRequest, transfer},
 };
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,14 +22,17 @@ pub struct Args {
     to: String,
     /// A text that the caller hears first.
     #[serde(default)]
+    #[schemars(length(max = bounds::SPOKEN_TEXT))]
     announcement_text: Option<String>,
     /// A text that the transfer target hears before both are connected.
     #[serde(default)]
     #[schemars(extend("x-brief" = "Spoken to the target."))]
+    #[schemars(length(max = bounds::SPOKEN_TEXT))]
     summary: Option<String>,
     /// Keys that are pressed when the target answers, such as an extension: 0-9, * and #; w is a pause of half a second.
     #[serde(default)]
     #[schemars(extend("examples" = ["ww12#"]))]
+    #[schemars(length(max = bounds::KEYS))]
     digits: Option<String>,
 }
 

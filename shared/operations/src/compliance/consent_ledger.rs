@@ -1,7 +1,7 @@
 //! The consent ledger: the entries about one contact, new entries, and exports. `GET` and `POST /api/v1/consents`.
 
 use butt_dial_compliance::{LedgerEntry, LedgerFormat, NewLedgerEntry};
-use butt_dial_domain::{Channel, Code, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::{Context, Hints, Operation, Route, contacts::contact_on, views::time};
 
 const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 1_000;
 
 pub struct ListConsents;
 pub struct AddConsents;
@@ -28,6 +27,7 @@ pub struct ListArgs {
     after: Option<String>,
     /// 1 to 1000; the default is 100.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::LARGE_PAGE))]
     limit: Option<u32>,
 }
 
@@ -161,6 +161,7 @@ pub struct ExportArgs {
     after: Option<String>,
     /// 1 to 5,000, which is the default.
     #[serde(default)]
+    #[schemars(range(min = 1, max = butt_dial_compliance::MAX_EXPORT))]
     limit: Option<u32>,
 }
 
@@ -193,7 +194,7 @@ impl Operation for ListConsents {
 
     async fn run(context: Context, args: ListArgs) -> Result<ListOutput, Failure> {
         let (_, contact) = contact_on(args.channel.as_deref(), &args.contact)?;
-        let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let ledger = &context.product.consent_ledger;
         let org = context.caller.org()?;
         // One more shows whether there is a next page.

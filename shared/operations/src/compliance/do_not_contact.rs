@@ -1,14 +1,13 @@
 //! The do-not-contact list: `GET`, `POST` and `DELETE /api/v1/suppressions`, and its export.
 
 use butt_dial_compliance::NewEntry;
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Hints, Operation, Route, views::time};
 
 const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 1_000;
 /// Between the address and the channel of a cursor.
 const SEPARATOR: char = ' ';
 
@@ -24,6 +23,7 @@ pub struct ListArgs {
     after: Option<String>,
     /// 1 to 1000; the default is 100.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::LARGE_PAGE))]
     limit: Option<u32>,
 }
 
@@ -129,7 +129,7 @@ impl Operation for ListSuppressions {
     type Output = ListOutput;
 
     async fn run(context: Context, args: ListArgs) -> Result<ListOutput, Failure> {
-        let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let cursor = args.after.unwrap_or_default();
         let after = cursor.split_once(SEPARATOR).unwrap_or((&cursor, ""));
         let list = &context.product.do_not_contact;

@@ -1,6 +1,6 @@
 //! `GET /api/v1/approvals`: messages that wait for the approval of a person.
 
-use butt_dial_domain::{Channel, Code, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope, bounds};
 use butt_dial_messaging::outbound::HeldMessage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::{Context, Hints, Operation, Route, views::time};
 
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 200;
 
 pub struct ListApprovals;
 
@@ -20,6 +19,7 @@ pub struct Args {
     after: Option<String>,
     /// 1 to 200; the default is 50.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
 }
 
@@ -71,7 +71,7 @@ impl Operation for ListApprovals {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let org = context.caller.org()?;
         let outbound = &context.product.outbound;
         // One more shows whether there is a next page.

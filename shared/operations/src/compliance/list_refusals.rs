@@ -1,6 +1,6 @@
 //! `comms_list_refusals`: messages and calls that rules have refused.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,7 +8,6 @@ use serde_json::Value;
 use crate::{Context, Hints, Operation, Route, views::time};
 
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 200;
 
 pub struct ListRefusals;
 
@@ -23,6 +22,7 @@ pub struct Args {
     before: Option<String>,
     /// 1 to 200; the default is 50.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
     /// For administrators: the refusals of one agent. The default is all.
     #[serde(default)]
@@ -81,7 +81,7 @@ impl Operation for ListRefusals {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let org = context.caller.org()?;
         let agent = match (&context.caller.profile, args.agent_id) {
             (Some(own), _) => Some(own.agent.id.clone()),

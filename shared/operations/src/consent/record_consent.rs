@@ -1,7 +1,7 @@
 //! `comms_record_consent`: records that a contact has consented.
 
 use butt_dial_compliance::NewConsent;
-use butt_dial_domain::{Channel, Code, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +27,10 @@ pub struct Args {
     /// How the contact has consented, such as web form.
     #[serde(default)]
     #[schemars(extend("examples" = ["web form"]))]
+    #[schemars(length(max = bounds::CONSENT_TEXT))]
     source: Option<String>,
     #[serde(default)]
+    #[schemars(length(max = bounds::CONSENT_TEXT))]
     notes: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! `comms_close_session`: closes a conversation.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use butt_dial_messaging::ConversationStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ pub struct Args {
     confirm: bool,
     /// The result of the conversation, for later readers.
     #[serde(default)]
+    #[schemars(length(max = bounds::CONTEXT))]
     summary: Option<String>,
 }
 

@@ -1,26 +1,27 @@
 //! `comms_create_session`: opens a conversation.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use butt_dial_messaging::{Participant, ParticipantKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::views::SessionView;
-use crate::{Context, Hints, Operation, Route, contacts::parse_channel};
+use crate::{Context, Hints, Operation, Route, contacts::parse_channel, named_values::JsonObject};
 
 pub struct CreateSession;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
     /// The others: at most 20.
+    #[schemars(length(min = 1, max = bounds::PARTICIPANTS))]
     participants: Vec<ParticipantArgs>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
     channel: Option<String>,
     /// The subject of the conversation, for you to read later: a text or an object.
     #[serde(default)]
-    #[schemars(extend("x-brief" = json!({ "type": "string" })))]
+    #[schemars(with = "Option<JsonObject>")]
     context: Option<Value>,
 }
 
@@ -32,6 +33,7 @@ pub struct ParticipantArgs {
     #[serde(rename = "type", default)]
     kind: Option<String>,
     #[serde(default)]
+    #[schemars(length(max = bounds::NAME))]
     name: Option<String>,
 }
 

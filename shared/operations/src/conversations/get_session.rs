@@ -15,7 +15,7 @@ pub struct GetSession;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     session_id: String,
-    /// Messages to return, at most 100. The default is 20.
+    /// Messages to return. The default is 20; more than 100 count as 100.
     #[serde(default)]
     history_limit: Option<u32>,
 }

@@ -18,7 +18,7 @@ pub struct Args {
     #[serde(default)]
     #[schemars(extend("enum" = ["active", "paused", "closed"]))]
     status: Option<String>,
-    /// At most 200. The default is 50.
+    /// The default is 50. More than 200 count as 200.
     #[serde(default)]
     limit: Option<u32>,
 }

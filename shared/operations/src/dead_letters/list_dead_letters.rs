@@ -1,6 +1,6 @@
 //! `GET /api/v1/dead-letters`: list dead letters.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ pub struct ListDeadLetters;
 pub struct Args {
     /// 1 to 100; the default is 50.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::DEAD_LETTERS))]
     limit: Option<u32>,
     /// The last id of the previous page.
     #[serde(default)]

@@ -3,10 +3,10 @@
 use butt_dial_domain::{Code, Failure, Scope, ports::registrations::RegistrationKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::views::RegisteredView;
-use crate::{Context, Hints, Operation, Route, errors};
+use crate::{Context, Hints, Operation, Route, errors, named_values::JsonObject};
 
 pub struct RegisterNumber;
 
@@ -16,7 +16,7 @@ pub struct Args {
     /// The data that the provider reviews. brand: customerProfileId, a2pProfileId. campaign: description, messageFlow, messageSamples,
     /// useCase. tollfree: number, businessName, businessWebsite, notificationEmail, useCaseCategories, useCaseSummary, messageSample,
     /// optInImageUrls, optInType, messageVolume.
-    data: Map<String, Value>,
+    data: JsonObject,
     /// The agent with the numbers of a brand or campaign, where each agent has an account at the provider.
     #[serde(default, rename = "agentId")]
     agent_id: Option<String>,
@@ -51,7 +51,7 @@ impl Operation for RegisterNumber {
             None => None,
         };
         let registered = registrations
-            .register(&context.caller, args.kind, agent.as_ref(), Value::Object(args.data))
+            .register(&context.caller, args.kind, agent.as_ref(), Value::Object(args.data.0))
             .await?;
         Ok(registered.into())
     }

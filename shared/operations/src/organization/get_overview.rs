@@ -2,7 +2,7 @@
 
 use butt_dial_billing::{DailyUsage, PeriodSpend};
 use butt_dial_calls::lookup;
-use butt_dial_domain::{Code, Failure, Micros, Scope};
+use butt_dial_domain::{Code, Failure, Micros, Scope, bounds};
 use butt_dial_messaging::outbound::MessageCounts;
 use chrono::TimeDelta;
 use schemars::JsonSchema;
@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::{Context, Hints, Operation, Route, time, views::LimitsView};
 
 const DEFAULT_DAYS: u64 = 14;
-const MAX_DAYS: u64 = 92;
 /// Live calls are counted up to this number.
 const MAX_LIVE: u32 = 200;
 
@@ -22,6 +21,7 @@ pub struct ExportOverview;
 pub struct Args {
     /// The number of days in `daily`, 1 to 92; the default is 14.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::OVERVIEW_DAYS))]
     days: Option<u64>,
 }
 
@@ -132,7 +132,7 @@ impl Operation for GetOverview {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (product, org) = (&context.product, context.caller.org()?);
-        let days = args.days.unwrap_or(DEFAULT_DAYS).clamp(1, MAX_DAYS);
+        let days = args.days.unwrap_or(DEFAULT_DAYS);
         let now = product.clock.now();
         let since = now - TimeDelta::hours(24);
         let counts = product.outbound.count_messages(org, since).await?;

@@ -1,6 +1,6 @@
 //! `list_callback_attempts`: the requests to the callbacks of the organization's agents, newest first.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use butt_dial_messaging::delivery::{CallbackAttempt, CallbackAttemptFilter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::{Context, Hints, Operation, Route, time};
 
 const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 200;
 
 pub struct ListCallbackAttempts;
 
@@ -24,6 +23,7 @@ pub struct Args {
     /// nextCursor of the page before.
     before: Option<String>,
     /// 1 to 200; the default is 50.
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
 }
 
@@ -102,7 +102,7 @@ impl Operation for ListCallbackAttempts {
             Some(id) => Some(product.agents.get(&context.caller, id).await?.agent.id),
             None => None,
         };
-        let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let filter = CallbackAttemptFilter {
             agent: agent.as_ref(),
             event: args.event_id.as_deref(),

@@ -1,6 +1,6 @@
 //! `list_messages`: the messages of all agents of the organization, newest first.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use butt_dial_messaging::outbound::MessageFilter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,7 @@ pub struct Args {
     /// A message: the result also counts the newer ones.
     newer_than: Option<String>,
     /// 1 to 200; the default is 50.
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
 }
 

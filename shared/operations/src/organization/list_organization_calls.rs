@@ -1,7 +1,7 @@
 //! `list_organization_calls`: the calls of all agents of the organization, newest first.
 
 use butt_dial_calls::lookup;
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ pub struct Args {
     /// The last callId of the page before.
     before: Option<String>,
     /// 1 to 200; the default is 50.
+    #[schemars(range(min = 1, max = bounds::PAGE))]
     limit: Option<u32>,
 }
 
@@ -67,7 +68,7 @@ impl Operation for ListOrganizationCalls {
             Some(id) => Some(product.agents.get(&context.caller, id).await?.agent.id),
             None => None,
         };
-        let limit = args.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, lookup::MAX_LIST);
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let before = args.before.as_deref();
         let found = lookup::list_of_org(&product.calls, org, agent.as_ref(), args.live, limit, before).await?;
         let calls: Vec<CallOfAgent> = found

@@ -1,7 +1,7 @@
 //! `comms_find_agent`: lists the agents of the organization.
 
 use butt_dial_accounts::{AgentStatus, FoundAgent};
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ pub struct FindAgent;
 pub struct Args {
     /// A part of a name or id.
     #[serde(default)]
+    #[schemars(length(max = bounds::QUERY))]
     query: Option<String>,
     /// The default is true.
     #[serde(default)]

@@ -1,7 +1,7 @@
 //! `comms_message_agent`: writes to an agent of the same organization.
 
 use butt_dial_accounts::People;
-use butt_dial_domain::{Channel, Code, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope, bounds};
 use butt_dial_messaging::SendRequest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,12 @@ pub struct Args {
     /// The id or the name of the agent.
     to_agent: String,
     #[schemars(extend("examples" = ["Please call Ann back."]))]
+    #[schemars(length(max = bounds::INTERNAL_TEXT))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     body: String,
     /// A repeated request with the same key sends nothing and returns the first result.
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     idempotency_key: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use butt_dial_accounts::AgentStatus;
 use butt_dial_calls::voice_settings::{VoiceSettingsChange, change_voice_settings};
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,14 +14,18 @@ pub struct UpdateProfile;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     #[serde(default)]
+    #[schemars(length(max = bounds::NAME))]
     agent_name: Option<String>,
     /// The first words to callers.
     #[serde(default)]
+    #[schemars(length(max = bounds::GREETING))]
     greeting: Option<String>,
     /// Your instructions for calls that have none of their own.
     #[serde(default)]
+    #[schemars(length(max = bounds::PROMPT))]
     system_prompt: Option<String>,
     #[serde(default)]
+    #[schemars(length(max = bounds::VOICE))]
     voice_id: Option<String>,
     /// Such as en-US.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! `comms_expand_client_pool`: sets how many agents the organization may have, after a preview.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ pub struct ExpandClientPool;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// 1 to 10,000.
+    #[schemars(range(min = 1, max = bounds::AGENTS))]
     max_agents: u32,
     /// false (the default) shows what would change.
     #[serde(default)]

@@ -3,7 +3,7 @@
 use butt_dial_accounts::requirements_of;
 use butt_dial_billing::PriceList;
 use butt_dial_domain::{
-    Code, Failure, Scope,
+    Code, Failure, Scope, bounds,
     ports::numbers::{AvailableNumber, NumberKind, NumberQuery},
 };
 use schemars::JsonSchema;
@@ -35,6 +35,7 @@ pub struct Args {
     contains: Option<String>,
     /// 1 to 50; the default is 10.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::FOUND_NUMBERS))]
     limit: Option<u32>,
 }
 

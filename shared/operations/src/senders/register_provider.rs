@@ -1,14 +1,12 @@
 //! `comms_register_provider`: registers an account of the organization at a vendor.
 
-use std::collections::BTreeMap;
-
 use butt_dial_accounts::NewAccount;
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::provider_view::ProviderView;
-use crate::{Context, Hints, Operation, Route};
+use crate::{Context, Hints, Operation, Route, named_values::NamedValues};
 
 pub struct RegisterProvider;
 
@@ -18,7 +16,7 @@ pub struct Args {
     #[schemars(extend("enum" = ["twilio", "resend", "meta", "line", "anthropic", "openai", "elevenlabs", "deepgram"]))]
     provider: String,
     /// The provider's fields, such as accountSid and authToken.
-    credentials: BTreeMap<String, String>,
+    credentials: NamedValues,
     /// false: store the account without a check; it is not used until it is registered again. The default is true.
     #[serde(default)]
     auto_verify: Option<bool>,
@@ -55,7 +53,7 @@ impl Operation for RegisterProvider {
     async fn run(context: Context, args: Args) -> Result<ProviderView, Failure> {
         let new = NewAccount {
             vendor: &args.provider,
-            credentials: &args.credentials,
+            credentials: &args.credentials.0,
             label: args.label.as_deref(),
             verify: args.auto_verify.unwrap_or(true),
         };

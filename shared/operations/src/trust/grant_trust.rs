@@ -1,6 +1,6 @@
 //! `comms_grant_trust`: trusts a contact without a one-time code.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +20,11 @@ pub struct Args {
     /// How the contact has proven itself; the default is manual.
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(length(max = bounds::TRUST_METHOD))]
     channel: Option<String>,
     /// 1 to 43200; the default is 60.
     #[serde(default)]
+    #[schemars(range(min = 1, max = bounds::TRUST_MINUTES))]
     duration_minutes: Option<u32>,
 }
 

@@ -1,7 +1,7 @@
 //! `comms_send_otp`: sends a one-time code to a contact.
 
 use butt_dial_accounts::{ChallengeOwner, CodeRequest};
-use butt_dial_domain::{Channel, Code, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,12 +26,14 @@ pub struct Args {
     channel: Option<String>,
     /// The reason for the code, in a word, such as login.
     #[serde(default)]
+    #[schemars(length(max = bounds::CODE_PURPOSE))]
     purpose: Option<String>,
     /// true: other channels are tried when the first one fails.
     #[serde(default)]
     failover: Option<bool>,
     /// The channels to try after the first one, in order.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     channels: Vec<String>,
     /// The language of the text, such as de-DE.
     #[serde(default)]
@@ -39,6 +41,7 @@ pub struct Args {
     language: Option<String>,
     /// WhatsApp: an approved template with the code as its variable 1.
     #[serde(default)]
+    #[schemars(length(max = bounds::TEMPLATE))]
     template_id: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! `comms_whatsapp_action`: typing, reactions, buttons and more, as far as the carrier has them.
 
 use butt_dial_domain::{
-    Channel, Code, Failure, Scope,
+    Channel, Code, Failure, Scope, bounds,
     message::ThreadRef,
     rich::{Button, ChatAction, Rich, parse_vcard},
 };
@@ -56,17 +56,27 @@ pub struct Args {
     options: Vec<String>,
     /// For send_buttons: one to three.
     #[serde(default)]
+    #[schemars(length(max = bounds::BUTTONS))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     buttons: Vec<ButtonArgs>,
     /// For send_location: degrees.
     #[serde(default)]
+    #[schemars(range(min = -bounds::LATITUDE, max = bounds::LATITUDE))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     lat: Option<f64>,
     #[serde(default)]
+    #[schemars(range(min = -bounds::LONGITUDE, max = bounds::LONGITUDE))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     lng: Option<f64>,
     #[serde(default)]
+    #[schemars(length(max = bounds::NAME))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     name: Option<String>,
     /// For send_contact: a card (RFC 6350).
     #[serde(default)]
     #[schemars(extend("examples" = ["BEGIN:VCARD\nFN:Ann Lee\nTEL:+14155550123\nEND:VCARD"]))]
+    #[schemars(length(max = bounds::CONTACT_CARD))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     vcard: Option<String>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
@@ -78,13 +88,16 @@ pub struct Args {
     #[schemars(extend("x-brief" = false))]
     ttl_seconds: Option<u64>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     sender_sid: Option<String>,
     /// A repeated message with the same key is sent once.
     #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
     idempotency_key: Option<String>,
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(length(max = bounds::TASK))]
     task_id: Option<String>,
 }
 
@@ -93,6 +106,8 @@ pub struct ButtonArgs {
     #[serde(default)]
     id: Option<String>,
     /// At most 20 characters.
+    #[schemars(length(max = bounds::BUTTON_LABEL))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     label: String,
 }
 
