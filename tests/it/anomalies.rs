@@ -302,3 +302,80 @@ profiles! {
         .await;
     }
 }
+
+/// Two programs answer each other until the contact is paused. Returns the event of the agent.
+async fn paused_exchange(context: &TestContext, agent: &Agent, contact: &str) -> Value {
+    for n in 0..300 {
+        let text = with(
+            sms(contact, "Ping"),
+            json!({ "idempotencyKey": format!("{contact}-{n}") }),
+        );
+        if let Err(refused) = agent.send(text).await {
+            assert_eq!(error_code(&refused), "CONTACT_PAUSED", "{refused}");
+            break;
+        }
+        context.texts(contact, &format!("Pong {n}")).await;
+    }
+    let mut paused = None;
+    eventually("the agent learns of the pause", async || {
+        let mut events = agent.poll_messages().await.into_iter();
+        paused = paused
+            .take()
+            .or(events.find(|event| event["event"] == "contact.paused"));
+        paused.clone()
+    })
+    .await
+}
+
+profiles! {
+    with [EACH_SECOND];
+    async fn pause_of_a_contact_ends_by_dismissal_or_over_rest(cluster: &Cluster) {
+        let (team, agent) = (&cluster.account.team_token, cluster.rest().await);
+        let limits = json!({ "maxActionsPerMinute": 1_000, "maxActionsPerHour": 1_000 });
+        set_limits(cluster, &cluster.account, false, limits).await;
+        for (contact, by_dismissal) in [("+14155550123", true), ("+14155550124", false)] {
+            let event = paused_exchange(cluster, &agent, contact).await;
+            assert_eq!(event["to"], contact, "{event}");
+            assert!(event["advice"].as_str().unwrap().contains("/api/v1/contact-pauses/"), "{event}");
+            let another = || sms(contact, "Hello?");
+            let refused = agent.send(another()).await.unwrap_err();
+            assert_eq!((error_code(&refused), &refused["retryable"]), ("CONTACT_PAUSED", &json!(false)), "{refused}");
+            let seconds = refused["retryAfterSeconds"].as_u64().unwrap();
+            assert!((3_000..=3_600).contains(&seconds) && refused["pausedUntil"] == event["pausedUntil"], "{refused}");
+            let checked = agent.call("comms_preflight", another()).await.unwrap_err();
+            assert_eq!(error_code(&checked), "CONTACT_PAUSED");
+            // Others are not paused.
+            agent.send(sms("+14155550199", "Hello")).await.unwrap();
+            let pauses = call(cluster, team, "GET", "/api/v1/contact-pauses", json!({})).await.expect(200)["pauses"].clone();
+            let pause = &pauses[0];
+            assert_eq!((&pause["pauseId"], &pause["contact"]), (&event["pauseId"], &json!(contact)), "{pauses}");
+            let path = format!("/api/v1/contact-pauses/{}", pause["pauseId"].as_str().unwrap());
+            let by_agent = call(cluster, &cluster.account.token, "DELETE", &path, json!({})).await;
+            assert_eq!(by_agent.body["code"], "AUTH_FORBIDDEN");
+            match by_dismissal {
+                true => {
+                    let found = eventually("the anomaly is stored", async || {
+                        let listed = list(cluster, team).await;
+                        let mut listed = listed.as_array().unwrap().iter();
+                        listed.find(|one| one["detector"] == "bot_loop" && one["state"] == "open").cloned()
+                    })
+                    .await;
+                    assert!(found["explanation"].as_str().unwrap().contains("dismiss this anomaly"), "{found}");
+                    let dismiss = format!("/api/v1/anomalies/{}/dismiss", found["id"].as_str().unwrap());
+                    call(cluster, team, "POST", &dismiss, json!({})).await.expect(200);
+                }
+                false => drop(call(cluster, team, "DELETE", &path, json!({})).await.expect(200)),
+            }
+            agent.send(another()).await.unwrap();
+            assert_eq!(call(cluster, team, "DELETE", &path, json!({})).await.status, 404);
+            // The exchange is seen again, and not paused again.
+            let before = list(cluster, team).await;
+            let last_seen = |listed: &Value| listed.as_array().unwrap().iter().map(|one| one["lastSeen"].to_string()).max();
+            eventually("another sweep has looked", async || {
+                (last_seen(&list(cluster, team).await) > last_seen(&before)).then_some(())
+            })
+            .await;
+            agent.send(another()).await.unwrap();
+        }
+    }
+}

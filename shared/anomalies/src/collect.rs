@@ -53,11 +53,7 @@ impl Findings {
         detail: &str,
         finding: Option<Finding>,
     ) {
-        let of = agent.map_or_else(|| "org".to_owned(), |agent| format!("agent:{agent}"));
-        let subject = match detail.is_empty() {
-            true => of,
-            false => format!("{of} {detail}"),
-        };
+        let subject = subject_in(agent, detail);
         self.0.extend(finding.map(|finding| Found {
             detector,
             org: Some(org.clone()),
@@ -273,10 +269,11 @@ impl Anomalies {
                 let detail = self.contact_detail(&org, &one.recipient);
                 let finding = bot_loop::detect(setting, &facts);
                 let pause = TimeDelta::minutes(setting.parameters.pause_minutes.into());
-                let seen = finding.clone();
-                found.add(Detector::BotLoop, (&org, Some(&agent)), &detail, finding);
-                if let Some(seen) = seen {
-                    self.stop_loop((&org, &agent), &one.recipient, &seen, pause).await?;
+                found.add(Detector::BotLoop, (&org, Some(&agent)), &detail, finding.clone());
+                if let Some(finding) = finding {
+                    let subject = subject_in(Some(&agent), &detail);
+                    self.stop_loop((&org, &agent), &one.recipient, (&subject, &finding), pause)
+                        .await?;
                 }
             }
         }
@@ -345,6 +342,15 @@ impl Anomalies {
     pub(crate) fn contact_detail(&self, org: &OrgId, recipient: &str) -> String {
         let hash = self.vault.contact_hash(org, &contact_key(recipient));
         format!("contact:{}", hash.get(..16).unwrap_or(&hash))
+    }
+}
+
+/// Identifies a cause within its detector and organization.
+fn subject_in(agent: Option<&AgentId>, detail: &str) -> String {
+    let of = agent.map_or_else(|| "org".to_owned(), |agent| format!("agent:{agent}"));
+    match detail.is_empty() {
+        true => of,
+        false => format!("{of} {detail}"),
     }
 }
 

@@ -25,8 +25,8 @@ mod traffic;
 mod usuals;
 
 pub use announcements::Announcement;
-pub use butt_dial_store::{Anomaly, Campaign, Reaction, Severity};
+pub use butt_dial_store::{Anomaly, Campaign, ContactPause, Reaction, Severity};
 pub use finding::{Detector, Finding};
 pub use handle::{Anomalies, AnomalySettings};
 pub use parameters::{ParameterError, Parameters};
-pub use reporter::Reporter;
+pub use reporter::{Pause, Reporter};

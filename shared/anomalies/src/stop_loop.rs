@@ -1,7 +1,9 @@
-//! Stops two programs that answer each other: the agent's messages to the contact are refused for a time.
+//! Stops two programs that answer each other: the agent's messages to the contact are refused for a time, unless a person decides
+//! otherwise.
 
-use butt_dial_domain::{AgentId, Failure, OrgId, address::contact_key};
-use butt_dial_store::AuditEntry;
+use butt_dial_domain::{AgentId, Code, Failure, OrgId, Scope, address::contact_key, clock::Timestamp};
+use butt_dial_identity::Caller;
+use butt_dial_store::{AuditEntry, ContactPause, NewPause};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -10,32 +12,22 @@ use crate::{
     finding::{Detector, Finding},
     handle::SYSTEM,
     masked::masked,
+    reporter::Pause,
 };
 
-/// Open anomalies among which a dismissed one is looked for.
-const OPEN: u32 = 1_000;
+const DETECTOR: Detector = Detector::BotLoop;
 
 impl Anomalies {
-    /// Pauses the agent's messages to a contact, unless they are paused, or a person has dismissed the anomaly.
+    /// Pauses the agent's messages to a contact, and reports it to the agent, unless they are paused, or a person has dismissed the
+    /// anomaly of this subject.
     pub(crate) async fn stop_loop(
         &self,
         (org, agent): (&OrgId, &AgentId),
         recipient: &str,
-        finding: &Finding,
+        (subject, finding): (&str, &Finding),
         pause: TimeDelta,
     ) -> Result<(), Failure> {
         if pause.is_zero() {
-            return Ok(());
-        }
-        let detail = self.contact_detail(org, recipient);
-        let open = self.store.list_open_anomalies(OPEN).await?;
-        let is_dismissed = open.iter().any(|anomaly| {
-            anomaly.detector == Detector::BotLoop.name()
-                && anomaly.agent().as_ref() == Some(agent)
-                && anomaly.subject.ends_with(&detail)
-                && anomaly.dismissed_at.is_some()
-        });
-        if is_dismissed {
             return Ok(());
         }
         let (now, contact) = (self.clock.now(), contact_key(recipient));
@@ -43,9 +35,50 @@ impl Anomalies {
         let entry = AuditEntry::new(Some(org), SYSTEM, "contact.pause", agent.as_str(), now).with_detail(json!({
             "contact": masked(recipient), "until": until, "explanation": finding.explanation, "numbers": finding.numbers,
         }));
+        let new = NewPause {
+            org,
+            agent,
+            contact: &contact,
+            until,
+            cause: (DETECTOR.name(), subject),
+        };
+        let Some(id) = self.store.change(entry).pause_contact(&new, now).await? else {
+            return Ok(());
+        };
+        tracing::warn!(%agent, pause = id, "messages to a program paused");
+        let pause = Pause {
+            id: &id,
+            contact: recipient,
+            until,
+        };
+        if let Err(error) = self.reporter.report_pause(agent, &pause).await {
+            // The pause stands. A refused message names it, too.
+            tracing::warn!(%error, %agent, "pause not reported to its agent");
+        }
+        Ok(())
+    }
+
+    /// Lists the pauses of contacts in the caller's organization, after an id.
+    pub async fn list_pauses(&self, caller: &Caller, after: &str, limit: u32) -> Result<Vec<ContactPause>, Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        let now: Timestamp = self.clock.now();
+        Ok(self.store.list_contact_pauses(caller.org()?, after, limit, now).await?)
+    }
+
+    /// Ends a pause, and dismisses its anomaly: the contact is not paused again while this exchange lasts.
+    pub async fn end_pause(&self, caller: &Caller, id: &str) -> Result<(), Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        let (org, actor, now) = (caller.org()?, caller.principal.token.as_str(), self.clock.now());
+        let entry = AuditEntry::new(Some(org), actor, "contact.resume", id, now);
         let change = self.store.change(entry);
-        if change.pause_contact((org, agent), &contact, until, now).await? {
-            tracing::warn!(%agent, "messages to a program paused");
+        let ended = change
+            .end_contact_pause((org, id), DETECTOR.name(), actor, now)
+            .await?
+            .ok_or_else(|| Failure::new(Code::NotFound, "there is no such pause"))?;
+        if let Some(subject) = &ended.subject {
+            self.alerts
+                .resolve_cause(Some(org), DETECTOR.alert_kind(), subject, actor)
+                .await?;
         }
         Ok(())
     }

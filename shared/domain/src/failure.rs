@@ -39,6 +39,7 @@ pub enum Code {
     ConsentRequired,
     OutsideAllowedHours,
     FrequencyCap,
+    ContactPaused,
     PostalAddressRequired,
     ApprovalRequired,
     ApprovalRejected,
@@ -144,6 +145,7 @@ impl Code {
             | Self::ConsentRequired
             | Self::OutsideAllowedHours
             | Self::FrequencyCap
+            | Self::ContactPaused
             | Self::PostalAddressRequired
             | Self::ApprovalRequired
             | Self::ApprovalRejected

@@ -167,6 +167,8 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<anomalies::announce_campaign::AnnounceCampaign>(),
         Definition::of::<anomalies::list_campaigns::ListCampaigns>(),
         Definition::of::<anomalies::end_campaign::EndCampaign>(),
+        Definition::of::<anomalies::list_contact_pauses::ListContactPauses>(),
+        Definition::of::<anomalies::end_contact_pause::EndContactPause>(),
         Definition::of::<audit::list_audit::ListAudit>(),
         Definition::of::<audit::export_audit::ExportAudit>(),
         Definition::of::<audit::get_audit_checkpoint::GetAuditCheckpoint>(),

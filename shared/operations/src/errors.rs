@@ -42,6 +42,7 @@ pub const SEND: &[Code] = &[
     Code::ConsentRequired,
     Code::OutsideAllowedHours,
     Code::FrequencyCap,
+    Code::ContactPaused,
     Code::PostalAddressRequired,
     Code::ApprovalRequired,
     Code::ApprovalRejected,
@@ -103,6 +104,10 @@ pub fn example(code: Code) -> Failure {
         Code::AuthLockedOut => failure.hint("wait, then use a valid token").retry_after(900),
         Code::ServiceUnavailable => failure.hint("retry with the same idempotencyKey").retry_after(1),
         Code::ProviderRateLimited => failure.on(Channel::Sms).retry_after(5),
+        Code::ContactPaused => failure
+            .detail("pausedUntil", "2026-11-28T10:00:00Z")
+            .retry_after(3_600)
+            .hint("write to it again after retryAfterSeconds"),
         Code::TosVersionMismatch => failure.detail("currentVersion", "2026-11"),
         Code::SpendLimit => failure.hint("raise the limit with comms_set_agent_limits, or wait for the next period"),
         Code::NoChannelAssigned => failure.on(Channel::Whatsapp).hint("assign a sender to the agent"),
@@ -144,6 +149,7 @@ fn example_message(code: Code) -> &'static str {
         Code::ConsentRequired => "no consent of this contact is recorded, and the law requires it for this purpose",
         Code::OutsideAllowedHours => "messages of this purpose are not allowed at this local time",
         Code::FrequencyCap => "this contact has had as many messages as are allowed",
+        Code::ContactPaused => "this contact answers like a program, so messages to it are paused",
         Code::PostalAddressRequired => {
             "a marketing mail names the postal address of its sender, and the organization has none"
         }

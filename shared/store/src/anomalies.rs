@@ -220,8 +220,8 @@ impl Store {
 }
 
 impl Change {
-    /// Dismisses an open anomaly: its restraints end, and the program does not react to it any more. Returns it, or `None` when
-    /// there is no such open one.
+    /// Dismisses an open anomaly: its restraints and its pause of a contact end, and the program does not react to it any more. Returns
+    /// it, or `None` when there is no such open one.
     pub async fn dismiss_anomaly(
         &self,
         org: Option<&OrgId>,
@@ -234,6 +234,8 @@ impl Change {
             RETURNING id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at, last_at,
                 alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at";
         const LIFT: &str = "DELETE FROM agent_restraints WHERE anomaly_id = $1";
+        // The subject names the contact. An anomaly without an agent has no pause.
+        const RESUME: &str = "DELETE FROM contact_pauses WHERE org_id = $1 AND agent_id = $2 AND subject = $3";
         with_timeout(async {
             let mut tx = self.begin().await?;
             let dismissed: Option<Anomaly> = in_tx!(&mut tx, |db| sqlx::query_as(DISMISS)
@@ -243,8 +245,15 @@ impl Change {
                 .bind(by)
                 .fetch_optional(db)
                 .await?);
-            if dismissed.is_some() {
+            if let Some(anomaly) = &dismissed {
                 in_tx!(&mut tx, |db| sqlx::query(LIFT).bind(id).execute(db).await.map(drop)?);
+                in_tx!(&mut tx, |db| sqlx::query(RESUME)
+                    .bind(&anomaly.org_id)
+                    .bind(&anomaly.agent_id)
+                    .bind(&anomaly.subject)
+                    .execute(db)
+                    .await
+                    .map(drop)?);
                 self.commit(tx).await?;
             }
             Ok(dismissed)

@@ -75,10 +75,17 @@ pub fn detect(setting: &Setting<Parameters>, facts: &Facts) -> Option<Finding> {
     (fast >= turns && share >= setting.parameters.min_share).then(|| {
         setting.finding(
             format!(
-                "a contact ({}) answered {fast} of {} messages within {} seconds each, as a program does",
+                "a contact ({}) answered {fast} of {} messages within {} seconds each, as a program does{}",
                 facts.contact,
                 facts.sent.len(),
-                answer_seconds
+                answer_seconds,
+                match setting.parameters.pause_minutes {
+                    0 => String::new(),
+                    minutes => format!(
+                        "; messages to it are paused for up to {minutes} minutes, and to end the pause at once, dismiss this anomaly \
+                         if a person answers there"
+                    ),
+                }
             ),
             json!({
                 "contact": facts.contact, "sent": facts.sent.len(), "received": facts.received.len(), "fastAnswers": fast,

@@ -226,7 +226,17 @@ both_engines! {
         assert_eq!(until, world.clock.now() + TimeDelta::minutes(60));
         assert_eq!(paused_until(&talker, "+14155550122").await, None);
         assert_eq!(paused_until(&world.agent, "+14155550111").await, None);
-        let stored = format!("{:?}{:?}", world.open().await, world.open_alerts(Some(org)).await);
+        let reported = (talker.id.clone(), "+14155550111".to_owned(), until);
+        assert_eq!(*world.reports.1.lock().unwrap(), [reported], "its agent knows");
+        let open = world.open().await;
+        let of_loop = open.iter().find(|one| one.detector == "bot_loop").unwrap();
+        assert!(of_loop.explanation.contains("dismiss this anomaly"), "{}", of_loop.explanation);
+        // A person who dismisses the anomaly ends the pause, and the exchange may go on.
+        world.anomalies().dismiss(&caller(Some(org)), &of_loop.id).await.unwrap();
+        assert_eq!(paused_until(&talker, "+14155550111").await, None);
+        world.anomalies().observe().await.unwrap();
+        assert_eq!(paused_until(&talker, "+14155550111").await, None);
+        let stored = format!("{open:?}{:?}{:?}", world.open().await, world.open_alerts(Some(org)).await);
         assert!(!stored.contains("4155550122") && !stored.contains("2348031234"), "no address: {stored}");
     }
 

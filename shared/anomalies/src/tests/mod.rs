@@ -40,15 +40,24 @@ impl Mailer for NoMailer {
     }
 }
 
-/// Keeps the reports of suspensions.
+/// Keeps the reports of suspensions and pauses.
 #[derive(Default)]
-struct Reports(Mutex<Vec<(OrgId, AgentId, String)>>);
+struct Reports(
+    Mutex<Vec<(OrgId, AgentId, String)>>,
+    Mutex<Vec<(AgentId, String, Timestamp)>>,
+);
 
 #[async_trait]
 impl Reporter for Reports {
     async fn report_suspension(&self, org: &OrgId, agent: &AgentId, reason: &str) -> Result<(), Failure> {
         let report = (org.clone(), agent.clone(), reason.to_owned());
         self.0.lock().unwrap().push(report);
+        Ok(())
+    }
+
+    async fn report_pause(&self, agent: &AgentId, pause: &crate::Pause<'_>) -> Result<(), Failure> {
+        let report = (agent.clone(), pause.contact.to_owned(), pause.until);
+        self.1.lock().unwrap().push(report);
         Ok(())
     }
 }

@@ -24,8 +24,8 @@ pub use callback::CallbackSecrets;
 pub use claim::DELIVERY_LEASE;
 pub use event_log::{EventFeed, MAX_PAGE, Page, PageQuery};
 pub use event_view::{
-    AGENT_SUSPENDED, BUDGET_ALERT, CALL_ENDED, CALL_RECORDED, CONTACT_OPTED_OUT, EVENT_KINDS, MESSAGE_RECEIVED,
-    MESSAGE_STATUS, RENT_OVER_BUDGET, view,
+    AGENT_SUSPENDED, BUDGET_ALERT, CALL_ENDED, CALL_RECORDED, CONTACT_OPTED_OUT, CONTACT_PAUSED, EVENT_KINDS,
+    MESSAGE_RECEIVED, MESSAGE_STATUS, RENT_OVER_BUDGET, view,
 };
 pub use handle::Delivery;
 pub use listeners::Listener;

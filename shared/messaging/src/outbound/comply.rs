@@ -4,7 +4,7 @@
 use butt_dial_compliance::{Ruling, Subject, Verdict};
 use butt_dial_domain::{Code, Failure, SendPurpose, clock::Timestamp, message::Content};
 use butt_dial_store::{ContactState, NewRefusal};
-use chrono::TimeDelta;
+use chrono::{SecondsFormat, TimeDelta};
 use serde_json::Value;
 
 use super::{Allowance, Outbound, idempotency::NewMessage, validate::ValidMessage};
@@ -104,16 +104,16 @@ pub(super) fn check_pause(message: &ValidMessage, contact: &ContactState, now: T
     };
     let seconds = (until - now).num_seconds().max(1).unsigned_abs();
     Err(Failure::new(
-        Code::FrequencyCap,
+        Code::ContactPaused,
         "this contact answers like a program, so messages to it are paused: two programs were answering each other",
     )
     .on(message.channel)
     .retry_after(seconds)
-    .detail("pausedUntil", until.to_rfc3339())
-    .hint("write to it again after retryAfterSeconds, and only if a person reads it"))
+    .detail("pausedUntil", until.to_rfc3339_opts(SecondsFormat::Millis, true))
+    .hint("write to it again after retryAfterSeconds, and only if a person reads it; an administrator ends the pause with DELETE /api/v1/contact-pauses/{pauseId}"))
 }
 
-/// Applies the rules at the time of the message, without effect.
+/// Applies the rules at the time of the message, without effect. `earlier` parts of the text are sent before it.
 pub(super) async fn rule_on(
     outbound: &Outbound,
     message: &ValidMessage,
@@ -291,8 +291,14 @@ mod tests {
         let bench = bench().await;
         let (org, until) = (&bench.agent.org_id, utc(NIGHT) + TimeDelta::hours(1));
         let change = bench.store.change(crate::testing::setup());
-        let paused = change.pause_contact((org, &bench.agent.id), ANN, until, utc(NIGHT));
-        assert!(paused.await.unwrap());
+        let pause = butt_dial_store::NewPause {
+            org,
+            agent: &bench.agent.id,
+            contact: ANN,
+            until,
+            cause: ("bot_loop", "agent:1 contact:a"),
+        };
+        assert!(change.pause_contact(&pause, utc(NIGHT)).await.unwrap().is_some());
         let request = SendRequest {
             scheduled_at: Some(utc(OPENING)),
             ..marketing(&bench, "k").await
@@ -303,9 +309,9 @@ mod tests {
         ] {
             assert_eq!(
                 (refused.code, refused.retry_after_seconds),
-                (Code::FrequencyCap, Some(3_600))
+                (Code::ContactPaused, Some(3_600))
             );
-            assert!(refused.details["pausedUntil"].is_string());
+            assert!(refused.details["pausedUntil"].is_string() && !refused.is_retryable());
         }
         bench.clock.advance(TimeDelta::hours(1));
         let sent = bench.outbound.send(request).await.unwrap();

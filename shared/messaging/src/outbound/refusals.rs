@@ -67,8 +67,12 @@ pub fn explain(code: Code) -> Failure {
             "record how the person has consented (comms_record_consent, consentType express)",
         ),
         Code::FrequencyCap => (
-            "this contact has had as many messages as are allowed: marketing within 24 hours, or an exchange with a program",
-            "wait until a day has passed since the first marketing message, or until the pause of the contact has ended",
+            "this contact has had as many marketing messages within 24 hours as are allowed",
+            "wait until a day has passed since the first one",
+        ),
+        Code::ContactPaused => (
+            "this contact answers like a program, so messages to it are paused for a time",
+            "wait until the pause has ended, or ask an administrator to end it",
         ),
         Code::PostalAddressRequired => (
             "a marketing mail names the postal address of its sender, and the organization has none",

@@ -10,7 +10,7 @@ pub struct DismissAnomaly;
 impl Operation for DismissAnomaly {
     const NAME: &'static str = "dismiss_anomaly";
     const TITLE: &'static str = "Dismiss an anomaly";
-    const DESCRIPTION: &'static str = "Dismisses an open anomaly: a lower limit or the approval of messages ends, its alert is resolved, and the \
+    const DESCRIPTION: &'static str = "Dismisses an open anomaly: a lower limit, the approval of messages or the pause of a contact ends, its alert is resolved, and the \
         program does not react to it again. A suspended agent stays suspended until it is activated.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;

@@ -3,8 +3,10 @@
 pub mod announce_campaign;
 pub mod dismiss_anomaly;
 pub mod end_campaign;
+pub mod end_contact_pause;
 pub mod list_anomalies;
 pub mod list_campaigns;
+pub mod list_contact_pauses;
 pub mod list_detectors;
 
 use butt_dial_anomalies::{Anomaly, Campaign};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use butt_dial_accounts::Accounts;
 use butt_dial_alerts::{Alerts, Mailer};
-use butt_dial_anomalies::{Anomalies, Reporter};
+use butt_dial_anomalies::{Anomalies, Pause, Reporter};
 use butt_dial_audit::Audit;
 use butt_dial_domain::{AgentId, Channel, Failure, OrgId};
 use butt_dial_messaging::Egress;
@@ -23,13 +23,17 @@ impl Mailer for InstallationMailer {
     }
 }
 
-/// Reports suspensions by the anomaly detectors.
-struct SuspensionReporter(Arc<Accounts>);
+/// Reports suspensions and pauses by the anomaly detectors.
+struct AccountsReporter(Arc<Accounts>);
 
 #[async_trait]
-impl Reporter for SuspensionReporter {
+impl Reporter for AccountsReporter {
     async fn report_suspension(&self, org: &OrgId, agent: &AgentId, reason: &str) -> Result<(), Failure> {
         self.0.report_suspension(org, agent, Some(reason)).await
+    }
+
+    async fn report_pause(&self, agent: &AgentId, pause: &Pause<'_>) -> Result<(), Failure> {
+        self.0.report_pause(agent, pause.id, pause.contact, pause.until).await
     }
 }
 
@@ -51,7 +55,7 @@ impl Parts<'_> {
             self.backends.kv.clone(),
             self.backends.vault.clone(),
             alerts.clone(),
-            Arc::new(SuspensionReporter(accounts.clone())),
+            Arc::new(AccountsReporter(accounts.clone())),
             self.config.anomalies.clone(),
             self.clock.clone(),
         )

@@ -3,7 +3,7 @@
 use butt_dial_domain::{ChannelId, OrgId};
 
 use super::*;
-use crate::{ConsentStatus, ContactState, Suppression};
+use crate::{ConsentStatus, ContactState, NewAnomaly, NewPause, Reaction, Severity, Suppression};
 
 const BOB: &str = "+14155550199";
 
@@ -55,16 +55,60 @@ both_engines! {
         let of = (&mine.0.org_id, &mine.0.id);
         assert_eq!(state(db, &mine, Channel::Sms).await.paused_until, None);
         let (now, until) = (morning(), morning() + seconds(60));
-        assert!(db.change(setup()).pause_contact(of, BOB, until, now).await.unwrap());
-        assert!(!db.change(setup()).pause_contact(of, BOB, until + seconds(60), now).await.unwrap());
+        let pause = |until| NewPause { org: of.0, agent: of.1, contact: BOB, until, cause: ("bot_loop", "agent:1 contact:a") };
+        assert!(db.change(setup()).pause_contact(&pause(until), now).await.unwrap().is_some());
+        assert_eq!(db.change(setup()).pause_contact(&pause(until + seconds(60)), now).await.unwrap(), None);
         for channel in [Channel::Sms, Channel::Whatsapp] {
             assert_eq!(state(db, &mine, channel).await.paused_until, Some(until));
             assert_eq!(state(db, &other, channel).await.paused_until, None);
         }
         // It can be paused again when it is over.
         let later = until + seconds(60);
-        assert!(db.change(setup()).pause_contact(of, BOB, later, until).await.unwrap());
+        let id = db.change(setup()).pause_contact(&pause(later), until).await.unwrap().unwrap();
         assert_eq!(state(db, &mine, Channel::Sms).await.paused_until, Some(later));
+        // Administrators of the organization see it and end it.
+        let listed = db.list_contact_pauses(of.0, "", 9, until).await.unwrap();
+        assert_eq!(listed.iter().map(|one| (&*one.id, &*one.contact)).collect::<Vec<_>>(), [(&*id, BOB)]);
+        for (org, after, at) in [(&other.0.org_id, "", until), (of.0, &*id, until), (of.0, "", later)] {
+            assert_eq!(db.list_contact_pauses(org, after, 9, at).await.unwrap(), []);
+        }
+        let end = async |org, id| db.change(setup()).end_contact_pause((org, id), "bot_loop", "tok_1", until).await.unwrap();
+        assert_eq!(end(&other.0.org_id, &id).await, None);
+        assert_eq!(end(of.0, &id).await.map(|ended| ended.id), Some(id.clone()));
+        assert_eq!(end(of.0, &id).await, None);
+        assert_eq!(state(db, &mine, Channel::Sms).await.paused_until, None);
+    }
+
+    async fn dismissed_anomaly_ends_its_pause_and_prevents_another(db: &Database) {
+        let mine = agent_with_sender(db, "+14155550001").await;
+        let (org, agent, now) = (&mine.0.org_id, &mine.0.id, morning());
+        let numbers = serde_json::json!({});
+        let note = async |subject: &str| {
+            let new = NewAnomaly {
+                org: Some(org), agent: Some(agent), detector: "bot_loop", subject, severity: Severity::Medium,
+                reaction: Reaction::Alert, explanation: "a contact answered", numbers: &numbers,
+            };
+            db.note_anomaly(&new, now).await.unwrap();
+            let open = db.list_open_anomalies(9).await.unwrap();
+            open.into_iter().find(|one| one.subject == subject).unwrap()
+        };
+        let of_bob = note("agent:1 contact:bob").await;
+        note("agent:1 contact:ann").await;
+        let pause = async |contact, subject| {
+            let new = NewPause { org, agent, contact, until: now + seconds(60), cause: ("bot_loop", subject) };
+            db.change(setup()).pause_contact(&new, now).await.unwrap()
+        };
+        let paused = async || db.list_contact_pauses(org, "", 9, now).await.unwrap();
+        assert!(pause(BOB, "agent:1 contact:bob").await.is_some());
+        let of_ann = pause("+14155550111", "agent:1 contact:ann").await.unwrap();
+        db.change(setup()).dismiss_anomaly(Some(org), &of_bob.id, "tok_1", now).await.unwrap().unwrap();
+        assert_eq!(paused().await.into_iter().map(|one| one.id).collect::<Vec<_>>(), std::slice::from_ref(&of_ann));
+        assert_eq!(pause(BOB, "agent:1 contact:bob").await, None);
+        // The end of a pause dismisses its anomaly.
+        db.change(setup()).end_contact_pause((org, &of_ann), "bot_loop", "tok_1", now).await.unwrap().unwrap();
+        assert!(db.list_open_anomalies(9).await.unwrap().iter().all(|one| one.dismissed_at.is_some()));
+        assert_eq!(pause("+14155550111", "agent:1 contact:ann").await, None);
+        assert_eq!(paused().await, []);
     }
 }
 
