@@ -94,3 +94,66 @@ profiles! {
         assert!(bodies(cluster).is_empty());
     }
 }
+
+profiles! {
+    with [("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"), ("DEFAULT_MAX_ACTIONS_PER_HOUR", "none"), ("DEFAULT_MAX_SPEND_PER_DAY", "none")];
+    async fn preflight_equals_send_for_each_length(cluster: &Cluster) {
+        let colleague = cluster.account.add_named(&cluster.store, &cluster.gateways, "helper-1", "+14155550191").await;
+        let agent = cluster.rest().await;
+        let mut split_somewhere = false;
+        for (place, to) in [ANN, "+14155550124", colleague.phone.as_str(), "+4917600000001"].into_iter().enumerate() {
+            for (index, count) in [1, 40, 41, 80, 380].into_iter().enumerate() {
+                for (if_too_long, purpose) in [("refuse", "conversational_reply"), ("split", "conversational_reply"), ("split", "marketing")] {
+                    let key = format!("k-{place}-{index}-{if_too_long}-{purpose}");
+                    let message = json!({
+                        "to": to, "channel": "sms", "body": sentences(count), "ifTooLong": if_too_long, "purpose": purpose,
+                        "idempotencyKey": key,
+                    });
+                    let checked = agent.call("comms_preflight", message.clone()).await;
+                    let sent = agent.send(message).await;
+                    let case = format!("{key}: {checked:?} {sent:?}");
+                    match (checked, sent) {
+                        (Ok(checked), Ok(sent)) => {
+                            assert_eq!(checked["allowed"], true, "{case}");
+                            let parts = sent["parts"].as_array().map_or(1, Vec::len);
+                            assert_eq!(checked["messages"].as_u64().unwrap_or(1), parts as u64, "{case}");
+                            split_somewhere |= parts > 1;
+                        }
+                        (Ok(checked), Err(refused)) => {
+                            assert_eq!(checked["allowed"], false, "{case}");
+                            assert_eq!(checked["findings"][0]["rule"], refused["rule"], "{case}");
+                        }
+                        (Err(checked), Err(refused)) => assert_eq!(checked["code"], refused["code"], "{case}"),
+                        (Err(_), Ok(_)) => panic!("{case}"),
+                    }
+                }
+            }
+        }
+        assert!(split_somewhere);
+    }
+}
+
+profiles! {
+    async fn text_to_a_colleague_has_the_limit_of_its_channel(cluster: &Cluster) {
+        let colleague = cluster.account.add_named(&cluster.store, &cluster.gateways, "helper-1", "+14155550191").await;
+        let agent = cluster.agent(crate::support::Transport::Sse).await;
+        let other = cluster.agent_of(&colleague, crate::support::Transport::Rest).await;
+        // A carrier takes 1,600 characters on WhatsApp, and is not involved.
+        let text = sentences(90);
+        let message = json!({ "to": "helper-1", "channel": "whatsapp", "body": text, "idempotencyKey": "a" });
+        let checked = agent.call("comms_preflight", message.clone()).await.unwrap();
+        assert_eq!((&checked["allowed"], &checked["estimatedCost"]), (&json!(true), &json!(0.0)), "{checked}");
+        agent.send(message).await.unwrap();
+        let mail = json!({ "to": "helper-1", "channel": "email", "body": sentences(500), "idempotencyKey": "b" });
+        agent.send(mail).await.unwrap();
+        let long = json!({ "toAgent": "helper-1", "body": sentences(100) });
+        agent.call("comms_message_agent", long).await.unwrap();
+        let events = other.expect_events(3).await;
+        let lengths: Vec<usize> = crate::support::bodies(&events).iter().map(|body| body.len()).collect();
+        assert_eq!(lengths, [sentences(90), sentences(500), sentences(100)].map(|text| text.len()));
+        let beyond = json!({ "to": "helper-1", "channel": "email", "body": "x".repeat(100_001), "idempotencyKey": "c" });
+        for refused in [agent.call("comms_preflight", beyond.clone()).await.unwrap_err(), agent.send(beyond).await.unwrap_err()] {
+            assert_eq!((error_code(&refused), &refused["maxLength"]), ("INVALID_CONTENT", &json!(100_000)), "{refused}");
+        }
+    }
+}

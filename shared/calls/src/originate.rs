@@ -25,8 +25,9 @@ use super::{
 
 const DEFAULT_RING_SECONDS: u32 = 30;
 /// Long enough for the callee to reach the phone. Twilio allows up to ten minutes.
-const RING_SECONDS: RangeInclusive<u32> = 5..=120;
-const MIN_LIMIT_SECONDS: u32 = 30;
+const RING_SECONDS: RangeInclusive<u32> =
+    butt_dial_domain::bounds::MIN_RING_SECONDS..=butt_dial_domain::bounds::MAX_RING_SECONDS;
+const MIN_LIMIT_SECONDS: u32 = butt_dial_domain::bounds::MIN_CALL_SECONDS;
 /// The carrier ends the call this much later than the relay, which needs the time to say goodbye.
 pub(crate) const HANGUP_GRACE_SECONDS: u32 = 15;
 
@@ -101,14 +102,7 @@ pub struct OriginatedCall {
 
 /// Places a call, exactly once.
 pub async fn originate(calls: &Calls, request: OriginateRequest) -> Result<OriginatedCall, Failure> {
-    if calls.public_urls.base().is_none() {
-        return Err(Failure::new(
-            Code::NotSupported,
-            "calls can't be placed: this installation has no public address",
-        )
-        .on(Channel::Voice)
-        .hint("an operator has to set WEBHOOK_BASE_URL"));
-    }
+    require_public_url(calls)?;
     check_language(request.language.as_deref())?;
     check_voice(request.voice.as_deref())?;
     check_hints(&request.hints)?;
@@ -125,8 +119,22 @@ pub async fn originate(calls: &Calls, request: OriginateRequest) -> Result<Origi
 
 /// Checks whether a call would be placed, without effect.
 pub async fn preflight(calls: &Calls, request: OriginateRequest) -> Result<Preflight, Failure> {
+    require_public_url(calls)?;
     check_speech(&request)?;
     calls.outbound.preflight(build_send_request(calls, request)).await
+}
+
+/// Fails without a public address: the carrier could not reach the program.
+fn require_public_url(calls: &Calls) -> Result<(), Failure> {
+    match calls.public_urls.base() {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(
+            Code::NotSupported,
+            "calls can't be placed: this installation has no public address",
+        )
+        .on(Channel::Voice)
+        .hint("an operator has to set WEBHOOK_BASE_URL")),
+    }
 }
 
 /// Rejects texts without anything that can be spoken. A blank greeting is none.
@@ -143,7 +151,7 @@ fn check_speech(request: &OriginateRequest) -> Result<(), Failure> {
 }
 
 /// Characters of the name of a person that a call is made for.
-const MAX_REQUESTER: usize = 64;
+const MAX_REQUESTER: usize = butt_dial_domain::bounds::REQUESTER;
 /// Characters of the name of an organization, as far as it is spoken.
 const MAX_ORGANIZATION: usize = 60;
 

@@ -53,17 +53,16 @@ impl CompliantMessage {
 pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<CompliantMessage, Failure> {
     let NewMessage { mut message, contact } = new;
     check_pause(&message, &contact, outbound.clock.now())?;
-    let ruling = rule_on(outbound, &message, &contact).await?;
+    let ruling = rule_on(outbound, &message, &contact, 0).await?;
     let agent = &message.profile.agent.id;
     if let Some(refusal) = outbound.compliance.refusal(agent, &ruling) {
         store_refusal(outbound, &message, &ruling, &refusal).await;
         return Err(refusal);
     }
     let now = outbound.clock.now();
-    // Calls are not scheduled. The sweep gives another time to a message that is due.
-    let is_refused = message.profile.choices.refuses_waiting && matches!(ruling.decision.verdict, Verdict::Defer(_));
-    let can_wait = message.content.call.is_none() && message.allowance == Allowance::Agent && !is_refused;
-    if !can_wait && let Some(refusal) = outbound.compliance.refuse_waiting(agent, &ruling) {
+    if !can_wait(&message, &ruling)
+        && let Some(refusal) = outbound.compliance.refuse_waiting(agent, &ruling)
+    {
         // A message that is due waits for another time. It is not refused.
         if message.allowance == Allowance::Agent {
             store_refusal(outbound, &message, &ruling, &refusal).await;
@@ -95,6 +94,13 @@ pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<Compl
     })
 }
 
+/// Returns whether the message may wait for its allowed time or for an approval.
+pub(super) fn can_wait(message: &ValidMessage, ruling: &Ruling) -> bool {
+    // Calls are not scheduled. The sweep gives another time to a message that is due.
+    let is_refused = message.profile.choices.refuses_waiting && matches!(ruling.decision.verdict, Verdict::Defer(_));
+    message.content.call.is_none() && message.allowance == Allowance::Agent && !is_refused
+}
+
 /// Fails while the agent's messages to the contact are paused, because a program answers there. Calls and automatic replies are not
 /// part of such an exchange.
 pub(super) fn check_pause(message: &ValidMessage, contact: &ContactState, now: Timestamp) -> Result<(), Failure> {
@@ -118,15 +124,17 @@ pub(super) async fn rule_on(
     outbound: &Outbound,
     message: &ValidMessage,
     contact: &ContactState,
+    earlier: u32,
 ) -> Result<Ruling, Failure> {
     let at = message.scheduled_at.unwrap_or_else(|| outbound.clock.now());
     let marketing_sent = match message.purpose {
         Some(SendPurpose::Marketing) => {
             let org = &message.profile.agent.org_id;
-            outbound
+            let counted = outbound
                 .store
                 .count_marketing(org, message.to.as_str(), at - FREQUENCY)
-                .await?
+                .await?;
+            counted.saturating_add(earlier)
         }
         _ => 0,
     };
@@ -348,9 +356,17 @@ mod tests {
         let refused = bench.outbound.send(marketing(&bench, "k").await).await.unwrap_err();
         assert_eq!(refused.code, Code::OutsideAllowedHours);
         assert_eq!(refused.details["why"]["allowedAt"], serde_json::json!(utc(OPENING)));
+        let waiting = bench.outbound.preflight(marketing(&bench, "l").await).await.unwrap();
+        assert!(!waiting.is_allowed() && waiting.allowed_at() == Some(utc(OPENING)));
+        // Later the rules allow it, and only the carrier is missing.
         bench.clock.advance(TimeDelta::hours(11));
-        let preflight = bench.outbound.preflight(marketing(&bench, "l").await).await.unwrap();
-        assert!(preflight.is_allowed());
+        let checked = bench
+            .outbound
+            .preflight(marketing(&bench, "l").await)
+            .await
+            .unwrap_err();
+        let sent = bench.outbound.send(marketing(&bench, "l").await).await.unwrap_err();
+        assert_eq!((checked.code, sent.code), (Code::NotSupported, Code::NotSupported));
     }
 
     #[tokio::test]

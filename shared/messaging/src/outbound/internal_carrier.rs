@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use butt_dial_domain::{
-    Address, Channel,
+    Address, Channel, bounds,
     clock::Timestamp,
     inbound::InboundMessage,
     message::Content,
@@ -117,12 +117,12 @@ impl Messaging for InternalCarrier {
         DEADLINE
     }
 
-    /// The envelope's id is derived from the message's: a repeat is the same event.
-    /// No carrier is involved. It is the limit of messages to colleagues.
+    /// No carrier is involved. It is the limit of messages to colleagues; that of the channel applies before.
     fn text_limit(&self, _: &Content) -> TextLimit {
-        TextLimit::Characters(1_600)
+        TextLimit::Characters(bounds::INTERNAL_TEXT)
     }
 
+    /// The envelope's id is derived from the message's: a repeat is the same event.
     fn reconciliation(&self) -> Reconciliation {
         Reconciliation::RepeatWithKey { window_seconds: WINDOW }
     }

@@ -1,6 +1,7 @@
 //! The length of a text that the carrier of a message takes.
 
 use butt_dial_domain::{Channel, Code, Failure};
+use butt_dial_store::ContactState;
 use serde_json::json;
 
 use super::{
@@ -11,11 +12,18 @@ use super::{
 use crate::Carrier;
 
 /// Refuses a text that its carrier does not take, before the rules are applied. No carrier takes less than `MAX_TEXT` characters of
-/// text without files, so most messages need no look at theirs.
-pub(super) async fn check_early(outbound: &Outbound, message: &ValidMessage) -> Result<(), Failure> {
+/// text without files, so most messages need no look at theirs. No carrier is involved in a message to an agent of the organization.
+pub(super) async fn check_early(
+    outbound: &Outbound,
+    message: &ValidMessage,
+    contact: &ContactState,
+) -> Result<(), Failure> {
     let length = message.content.body.as_ref().map_or(0, String::len);
     if length <= MAX_TEXT || matches!(message.channel, Channel::Email | Channel::Voice) {
         return Ok(());
+    }
+    if contact.recipient_agent.is_some() {
+        return check(&outbound.internal_carrier, message);
     }
     let carrier = find_carrier(outbound, message.channel, message.sender.account.as_ref()).await?;
     check(&carrier, message)

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use butt_dial_domain::{
-    AgentId, Channel, Code, Failure, Micros,
+    AgentId, Channel, Code, Failure, Micros, bounds,
     clock::Timestamp,
     ids,
     message::{Content, Status},
@@ -17,8 +17,13 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{
-    Outbound, SendReceipt, SendRequest, authorize::authorize, choose_sender::Binding, fields::text,
-    find_carrier::find_carrier, receipt::PartReceipt, validate::max_text,
+    Outbound, SendReceipt, SendRequest,
+    authorize::{Authorized, authorize},
+    choose_sender::Binding,
+    fields::{parse_recipient, text},
+    find_carrier::find_carrier,
+    receipt::PartReceipt,
+    validate::max_text,
 };
 use crate::inbound::envelope::digest;
 
@@ -77,8 +82,16 @@ async fn divided(outbound: &Outbound, request: &SendRequest) -> Result<Vec<Strin
         return Ok(Vec::new());
     };
     let channel = request.channel;
-    let body = text("body", body, MAX_PARTS * max_text(channel)).map_err(|failure| failure.on(channel))?;
     let authorized = authorize(outbound, request.clone(), Binding::Keep).await?;
+    let max = match authorized.request.colleague {
+        Some(_) => bounds::INTERNAL_TEXT,
+        None => max_text(channel),
+    };
+    let body = text("body", body, MAX_PARTS * max).map_err(|failure| failure.on(channel))?;
+    if is_internal(outbound, &authorized).await? {
+        // No carrier is involved, and nothing is disclosed.
+        return limited(channel, divide(&body, |text| text.chars().count() <= max));
+    }
     let carrier = find_carrier(outbound, channel, authorized.sender.account.as_ref()).await?;
     let limit = carrier.messaging.text_limit(&Content::default());
     // Only the first message has the files, and its text may be shorter for them.
@@ -96,6 +109,23 @@ async fn divided(outbound: &Outbound, request: &SendRequest) -> Result<Vec<Strin
         let limit = if is_first(text) { &of_first } else { &limit };
         limit.allows(&whole) && (channel != Channel::Sms || sms::segments(&whole).1 <= MAX_SEGMENTS)
     });
+    limited(channel, texts)
+}
+
+/// Returns whether the recipient is an agent of the organization.
+async fn is_internal(outbound: &Outbound, authorized: &Authorized) -> Result<bool, Failure> {
+    let (agent, sender) = (&authorized.profile.agent, &authorized.sender);
+    let to = parse_recipient(authorized.request.channel, &authorized.request.to)?;
+    let channel = (&sender.id, authorized.request.channel);
+    let contact = outbound
+        .store
+        .find_contact_state(&agent.org_id, &agent.id, channel, to.as_str(), "")
+        .await?;
+    Ok(contact.recipient_agent.is_some())
+}
+
+/// Fails with `InvalidContent` for more messages than are sent at once.
+fn limited(channel: Channel, texts: Vec<String>) -> Result<Vec<String>, Failure> {
     match texts.len() {
         0..=MAX_PARTS => Ok(texts),
         count => Err(Failure::new(
@@ -106,6 +136,29 @@ async fn divided(outbound: &Outbound, request: &SendRequest) -> Result<Vec<Strin
         .detail("fields", json!(["body"]))
         .hint("shorten the text, or send it by e-mail")),
     }
+}
+
+/// Returns the requests of the messages that a request would be sent as. Empty: it is sent as it is.
+pub(super) async fn requests(outbound: &Outbound, request: &SendRequest) -> Result<Vec<SendRequest>, Failure> {
+    let texts = divided(outbound, request).await?;
+    if texts.len() < 2 {
+        return Ok(Vec::new());
+    }
+    let mut parts = Vec::with_capacity(texts.len());
+    for text in texts {
+        parts.push(match (parts.len(), &request.idempotency_key) {
+            (0, _) => SendRequest {
+                body: Some(text),
+                ..request.clone()
+            },
+            (before, Some(key)) => further(request, part_key(key, before + 1), request.scheduled_at, text),
+            (_, None) => SendRequest {
+                idempotency_key: None,
+                ..further(request, String::new(), request.scheduled_at, text)
+            },
+        });
+    }
+    Ok(parts)
 }
 
 /// Returns the request for a further part.

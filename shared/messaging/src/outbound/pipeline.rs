@@ -74,13 +74,13 @@ impl Outbound {
 
         let validate = async { validate::validate(&self.vault, self.clock.now(), authorized) };
         let valid = self.timed("validate", Box::pin(validate)).await?;
-        length::check_early(self, &valid).await?;
 
         let deduplicate = idempotency::deduplicate(self, valid);
         let new = match self.timed("deduplicate", Box::pin(deduplicate)).await? {
             Deduplicated::New(message) => message,
             Deduplicated::Prior(prior) => return idempotency::replay(self, prior).await,
         };
+        length::check_early(self, &new.message, &new.contact).await?;
 
         let comply = comply::comply(self, *new);
         let mut compliant = self.timed("comply", Box::pin(comply)).await?;

@@ -71,10 +71,7 @@ pub(crate) struct StoredContent {
 /// Reserves limits and money, and persists the message. Fails with `RateLimited` or `SpendLimit` if a limit refuses.
 pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessage) -> Result<Reservation, Failure> {
     let message = &compliant.message;
-    let carrier = match compliant.is_internal {
-        true => outbound.internal_carrier.clone(),
-        false => find_carrier(outbound, message.channel, message.sender.account.as_ref()).await?,
-    };
+    let carrier = carrier_of(outbound, &compliant).await?;
     length::check(&carrier, message)?;
     let limits = match message.allowance {
         Allowance::Automatic => EffectiveLimits::unlimited(),
@@ -125,6 +122,15 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
             }
             Err(error.into())
         }
+    }
+}
+
+/// Returns the carrier that the message is sent with.
+pub(super) async fn carrier_of(outbound: &Outbound, compliant: &CompliantMessage) -> Result<Carrier, Failure> {
+    let message = &compliant.message;
+    match compliant.is_internal {
+        true => Ok(outbound.internal_carrier.clone()),
+        false => find_carrier(outbound, message.channel, message.sender.account.as_ref()).await,
     }
 }
 

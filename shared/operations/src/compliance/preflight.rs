@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use butt_dial_calls::originate::{self, OriginateRequest};
 use butt_dial_compliance::Confidence;
-use butt_dial_domain::{Channel, Code, Failure, Scope, SendPurpose, call::Purpose};
+use butt_dial_domain::{Channel, Code, Failure, Scope, SendPurpose, bounds, call::Purpose, message::ThreadRef};
 use butt_dial_messaging::{SendRequest, outbound::Preflight as Checked};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -12,7 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::parse_purpose;
-use crate::{Context, Hints, Operation, Route, errors, views::time};
+use crate::{
+    Context, Hints, Operation, Route, errors,
+    named_values::NamedValues,
+    send_message::{IfTooLong, splits},
+    views::time,
+};
 
 /// Stands for a text that is not written yet.
 const PLACEHOLDER: &str = "-";
@@ -29,15 +34,38 @@ pub struct Args {
     channel: String,
     /// The text, if it is written already. It passes the content filter.
     #[serde(default)]
+    #[schemars(length(max = bounds::MAIL_TEXT))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     body: Option<String>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
     subject: Option<String>,
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
+    html: Option<String>,
+    /// Public http(s) URLs.
+    #[serde(default)]
+    #[schemars(length(max = bounds::MEDIA))]
+    #[schemars(extend("x-brief" = false))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
+    media: Vec<String>,
+    /// For a text that is too long for one message: refuse (the default), or split.
+    #[serde(default)]
+    #[schemars(with = "Option<IfTooLong>")]
+    #[schemars(extend("x-brief" = false))]
+    if_too_long: Option<String>,
+    /// The message that you would answer.
+    #[serde(default)]
+    #[schemars(length(max = bounds::IDEMPOTENCY_KEY))]
+    #[schemars(extend("x-brief" = false))]
+    reply_msg_id: Option<String>,
+    #[serde(default)]
+    #[schemars(length(max = bounds::TEMPLATE))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     template_id: Option<String>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
-    template_variables: BTreeMap<String, String>,
+    template_variables: NamedValues,
     /// One of your addresses. The default is the one that would be chosen.
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
@@ -79,8 +107,11 @@ pub struct Output {
     channel: Channel,
     /// The sender that would be used.
     from: String,
-    /// US dollars.
+    /// US dollars, of all messages.
     estimated_cost: f64,
+    /// How many messages the text would be sent as, if more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<usize>,
     /// A message has been sent with this idempotency key: nothing would be sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     duplicate_of: Option<String>,
@@ -150,13 +181,20 @@ impl Operation for Preflight {
                 originate::preflight(&context.product.calls, request).await?
             }
             _ => {
-                let needs_text = args.template_id.is_none();
+                let needs_text = args.template_id.is_none() && args.media.is_empty() && args.html.is_none();
                 let request = SendRequest {
                     agent: args.agent_id,
                     body: body.or_else(|| needs_text.then(|| PLACEHOLDER.to_owned())),
                     subject: args.subject,
+                    html: args.html,
+                    media: args.media,
+                    splits: splits(args.if_too_long.as_deref())?,
+                    thread: ThreadRef {
+                        reply_msg_id: args.reply_msg_id,
+                        ..ThreadRef::default()
+                    },
                     template_id: args.template_id,
-                    template_variables: args.template_variables,
+                    template_variables: args.template_variables.0,
                     sender: args.sender_sid,
                     purpose,
                     scheduled_at: args.scheduled_at,
@@ -188,9 +226,9 @@ impl From<Checked> for Output {
         });
         Self {
             allowed: checked.is_allowed(),
-            verdict: match &checked.content {
-                Some(_) => "block",
-                None => decision.label(),
+            verdict: match checked.content.is_some() || checked.cannot_wait {
+                true => "block",
+                false => decision.label(),
             },
             allowed_at: checked.allowed_at().map(time),
             findings,
@@ -208,6 +246,7 @@ impl From<Checked> for Output {
             channel: checked.channel,
             from: checked.from.as_str().to_owned(),
             estimated_cost: checked.estimate.as_units(),
+            messages: (checked.messages > 1).then_some(checked.messages),
             duplicate_of: checked.prior.map(|id| id.into_string()),
             rule_set: checked.ruling.rule_set.version().to_owned(),
             advisories: checked.sender_advice.into_iter().collect(),
