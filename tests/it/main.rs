@@ -54,6 +54,7 @@ mod killed_orders;
 mod lenient_clients;
 mod lifecycle;
 mod limits;
+mod line_people;
 mod long_texts;
 mod mail;
 mod mcp_transports;

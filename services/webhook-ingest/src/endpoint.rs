@@ -26,6 +26,24 @@ fn is_agent_path(second: &str) -> bool {
     second == "call-status" || Channel::ALL.iter().any(|channel| channel.as_str() == second)
 }
 
+/// Splits the account off a path: `/webhooks/{carrier}/accounts/{account}/...`, for the accounts of organizations. `rest` is all that
+/// follows the second segment. Returns `None` for a path without a channel.
+fn split_account(second: String, rest: Option<String>) -> Option<(Option<ProviderAccountId>, String, Option<String>)> {
+    if second != "accounts" {
+        return Some((None, second, rest));
+    }
+    let rest = rest?;
+    let (account, rest) = rest.split_once('/')?;
+    let (second, rest) = rest
+        .split_once('/')
+        .map_or((rest, None), |(second, rest)| (second, Some(rest)));
+    Some((
+        Some(ProviderAccountId::from(account)),
+        second.to_owned(),
+        rest.map(str::to_owned),
+    ))
+}
+
 /// Handles one webhook.
 pub async fn receive(
     State(ingest): State<Ingest>,
@@ -39,16 +57,11 @@ pub async fn receive(
         Ok(body) => body,
         Err(rejection) => return responses::unread(rejection),
     };
-    let mut parts = path.into_iter().map(|(_, part)| part).peekable();
-    let Some(first) = parts.next() else {
+    let mut parts = path.into_iter().map(|(_, part)| part);
+    let (Some(first), Some(second), rest) = (parts.next(), parts.next(), parts.next()) else {
         return responses::not_found();
     };
-    // `/webhooks/{carrier}/accounts/{account}/...`, for the accounts of organizations.
-    let account = match parts.next_if(|part| part == "accounts") {
-        Some(_) => parts.next().map(ProviderAccountId::from),
-        None => None,
-    };
-    let Some(second) = parts.next() else {
+    let Some((account, second, rest)) = split_account(second, rest) else {
         return responses::not_found();
     };
     // Carriers sign the public address. The host headers of the request are not trustworthy.
@@ -85,7 +98,7 @@ pub async fn receive(
         request,
         trace: trace::headers(),
     };
-    if let Some(callback) = call_callback(&second, parts.next().as_deref()) {
+    if let Some(callback) = call_callback(&second, rest.as_deref()) {
         return match product.calls.receive_call(&ingest.routes, raw, callback).await {
             Ok(script) => responses::script(script),
             Err(refusal) => responses::rejected(refusal),
@@ -94,5 +107,33 @@ pub async fn receive(
     match product.inbound.receive(&ingest.routes, raw).await {
         Ok(acknowledgement) => responses::acknowledged(acknowledgement),
         Err(refusal) => responses::rejected(refusal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_their_account_before_the_channel() {
+        let split = |second: &str, rest: Option<&str>| {
+            let split = split_account(second.to_owned(), rest.map(str::to_owned));
+            split.map(|(account, second, rest)| (account.map(|id| id.as_str().to_owned()), second, rest))
+        };
+        let expected = |account: Option<&str>, second: &str, rest: Option<&str>| {
+            Some((account.map(str::to_owned), second.to_owned(), rest.map(str::to_owned)))
+        };
+        assert_eq!(split("sms", None), expected(None, "sms", None));
+        assert_eq!(split("voice", Some("status")), expected(None, "voice", Some("status")));
+        assert_eq!(
+            split("accounts", Some("pva_1/line")),
+            expected(Some("pva_1"), "line", None)
+        );
+        assert_eq!(
+            split("accounts", Some("pva_1/voice/status")),
+            expected(Some("pva_1"), "voice", Some("status"))
+        );
+        assert_eq!(split("accounts", Some("pva_1")), None);
+        assert_eq!(split("accounts", None), None);
     }
 }
