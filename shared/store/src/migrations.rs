@@ -116,7 +116,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(75, "0075_console_filters"),
     portable!(76, "0076_disclosure_of_organizations"),
     portable!(77, "0077_contact_pauses"),
-    per_engine!(84, "0084_contact_pauses_by_id"),
+    per_engine!(78, "0078_contact_pauses_by_id"),
 ];
 
 impl Step {
