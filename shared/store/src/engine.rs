@@ -128,6 +128,10 @@ pub(crate) fn as_number(sequence: u64) -> i64 {
 /// Fails with a timeout after `CALL_TIMEOUT`. Guards against a database that sends no answer at all; slow statements and
 /// exhausted pools fail earlier, by their own timeouts.
 pub(crate) async fn with_timeout<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    #[cfg(feature = "simulation")]
+    if let Some(process) = crate::simulation::current_process() {
+        return crate::simulation::call(&process, work).await;
+    }
     match tokio::time::timeout(CALL_TIMEOUT, work).await {
         Ok(result) => result,
         Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),

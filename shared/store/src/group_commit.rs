@@ -111,6 +111,10 @@ where
 }
 
 async fn with_timeout<T>(limit: Duration, write: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    #[cfg(feature = "simulation")]
+    if let Some(process) = crate::simulation::current_process() {
+        return crate::simulation::call(&process, write).await;
+    }
     let timed_out = |_| StoreError::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
     timeout(limit, write).await.map_err(timed_out)?
 }

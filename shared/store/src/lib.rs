@@ -94,6 +94,8 @@ mod sender_release;
 mod senders;
 mod sends;
 mod service_charges;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod sqlite;
 mod sqlite_schema;
 mod store;

@@ -99,6 +99,18 @@ impl Store {
         })
     }
 
+    /// Returns the store of another process on the same database, for the simulation. Its tasks run on the current runtime.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn of_process(&self, tasks: &TaskTracker) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            batchers: Batchers::start(&self.engine, tasks),
+            changes: RecentChanges::default(),
+            hasher: self.hasher.clone(),
+        }
+    }
+
     /// Sets the keyed hash of persons. Without it, no contact can be read: an erased person could be contacted again. Later calls
     /// have no effect.
     pub fn hash_contacts_with(&self, hasher: impl Fn(&OrgId, &str) -> [u8; 32] + Send + Sync + 'static) {

@@ -3,15 +3,13 @@
 //! One worker per agent, by a claim in the database, keeps events in order. Events that arrive while it works are noticed before
 //! it gives the claim back.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{AgentId, Channel, Failure, OrgId, clock::Timestamp};
 use butt_dial_store::{AgentEvent, DeliveryClaim, EventReason, NewCallbackAttempt, Recipient, StoreError};
 use chrono::TimeDelta;
 use serde_json::json;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{

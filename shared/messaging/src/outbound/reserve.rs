@@ -2,10 +2,7 @@
 //! reserved money in one statement. No request to the carrier is made before that. The limits are given back if the message is
 //! not accepted.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_billing::{EffectiveLimits, TakenQuotas};
 use butt_dial_domain::{
@@ -16,6 +13,7 @@ use butt_dial_domain::{
 use butt_dial_store::{Acceptance, AcceptedSend, AttemptOutcome, ConsentStatus, SendResult, SettledSend, StoreError};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{
     Allowance, Outbound, choose_sender,
