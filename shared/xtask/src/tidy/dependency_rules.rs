@@ -82,6 +82,7 @@ const ROWS: &[Row] = &[
         BACKENDS,
     ),
     row("tests", &["shared/*", "services/*", TESTKIT], &[]),
+    row(SIMULATION, &[], &["shared/*"]),
     row("tests/fuzz", &[DOMAIN, PROVIDERS], &[]),
 ];
 
@@ -106,12 +107,13 @@ const RUNTIME: &str = "shared/runtime";
 const OPERATIONS: &str = "shared/operations";
 const TESTKIT: &str = "shared/testkit";
 const XTASK: &str = "shared/xtask";
+const SIMULATION: &str = "shared/simulation";
 
 /// The crates that tests of product crates and services may use.
 const BACKENDS: &[&str] = &[TESTKIT, BUS, KV, PROVIDERS, STORE];
 
 /// Crates that do not ship: patterns do not match them.
-const NOT_SHIPPED: [&str; 2] = [TESTKIT, XTASK];
+const NOT_SHIPPED: [&str; 3] = [TESTKIT, XTASK, SIMULATION];
 
 const fn row(from: &'static str, to: &'static [&'static str], dev: &'static [&'static str]) -> Row {
     Row { from, to, dev }
