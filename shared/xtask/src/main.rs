@@ -3,6 +3,7 @@
 mod bench;
 mod servers;
 mod settings_reference;
+mod simulate;
 mod tidy;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -33,6 +34,8 @@ enum Task {
     /// Serve the bare webhook route that `bench` compares with.
     #[command(hide = true)]
     BareWebhooks,
+    /// Try many seeds of the simulation, or replay one with its steps.
+    Simulate(simulate::Options),
     /// Write docs/SETTINGS.md.
     Settings,
     /// Print the OpenAPI document.
@@ -47,6 +50,7 @@ async fn main() -> ExitCode {
         Task::Bench(options) => bench::main(options).await,
         Task::BareServer => bench::bare_server().await.map(|()| ExitCode::SUCCESS),
         Task::BareWebhooks => bench::bare_webhooks().await.map(|()| ExitCode::SUCCESS),
+        Task::Simulate(options) => simulate::main(&options),
         Task::Settings => settings_reference::write().map(|()| ExitCode::SUCCESS),
         Task::Openapi => {
             println!("{:#}", butt_dial_gateway::rest::document());
