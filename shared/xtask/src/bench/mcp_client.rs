@@ -58,6 +58,14 @@ impl Endpoint {
         }
     }
 
+    /// The agent with this token, at a replica.
+    pub fn with_token(address: SocketAddr, token: &str) -> Self {
+        Self {
+            address,
+            auth: format!("Authorization: Bearer {token}\r\n"),
+        }
+    }
+
     /// The agent of a server, at another replica.
     pub fn replica(address: SocketAddr, server: &Server) -> Self {
         Self {

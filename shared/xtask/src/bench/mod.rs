@@ -5,6 +5,7 @@ mod bare_mcp;
 mod calls;
 mod http_client;
 mod inbound;
+mod kills;
 mod life;
 mod listener;
 mod load;
@@ -81,6 +82,7 @@ pub async fn main(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 pub use bare_mcp::serve as bare_server;
+pub use kills::{Options as KillOptions, run as kills};
 pub use webhooks::bare as bare_webhooks;
 
 /// A run: its options, the program under measurement and the results.

@@ -56,6 +56,8 @@ pub struct Backends {
     pub simulator: Process,
     /// The address that carriers call.
     pub public_url: String,
+    /// Further settings of the programs.
+    pub settings: Vec<(String, String)>,
 }
 
 impl Process {
@@ -306,6 +308,7 @@ fn shared(backends: &Backends) -> Vec<(String, String)> {
         ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
     ]);
     env.extend(simulated_carriers(&simulator));
+    env.extend(backends.settings.iter().cloned());
     env
 }
 

@@ -27,6 +27,7 @@ impl Servers {
             redis: servers.2.url(),
             simulator: Process::simulator(program).await?,
             public_url: PUBLIC_URL.to_owned(),
+            settings: Vec::new(),
         };
         Ok(Self {
             backends,
