@@ -1,6 +1,8 @@
 //! Fuzz targets for the vendors' webhooks. Each input is tried as a signed body, which is read, and as a request with an
 //! unverified signature. Reading must not panic, must be fast and must be deterministic.
 
+pub mod texts;
+
 use std::{sync::OnceLock, time::Duration};
 
 use butt_dial_domain::{

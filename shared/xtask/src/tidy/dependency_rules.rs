@@ -83,7 +83,7 @@ const ROWS: &[Row] = &[
     ),
     row("tests", &["shared/*", "services/*", TESTKIT], &[]),
     row(SIMULATION, &[], &["shared/*"]),
-    row("tests/fuzz", &[DOMAIN, PROVIDERS], &[]),
+    row("tests/fuzz", &[DOMAIN, LANGUAGE, PROVIDERS], &[]),
 ];
 
 const DOMAIN: &str = "shared/domain";
