@@ -6,7 +6,7 @@ use super::state::{CallState, Speaker, TranscriptEntry};
 
 /// A transcript that is kept after the call.
 pub struct Transcript {
-    /// What was heard, one line for each entry.
+    /// The words that were heard, one line for each entry.
     pub text: String,
     /// Empty: the transcript was kept by an earlier version of the program, as text.
     pub entries: Vec<TranscriptEntry>,
