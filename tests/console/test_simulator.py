@@ -82,7 +82,7 @@ def test_call_is_heard_word_by_word(claimed):
     # The page of the call shows what the person did not hear.
     watcher = owner.context.new_page()
     watcher.goto(f"/console/calls/{call}")
-    assert "twelve" in watcher.inner_text(".unheard")
+    watcher.locator(".unheard:has-text('twelve')").wait_for()
     watcher.close()
     page.click("summary:has-text('Keypad')")
     page.click("button[aria-label='Key 5']")
