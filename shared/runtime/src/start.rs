@@ -11,6 +11,7 @@ use futures::{FutureExt, future::LocalBoxFuture};
 use crate::{
     Backend, Config, Lifecycle, Platform, Role, health,
     http::{self, ConnectionLimits, HttpListener, Routes, TrustedProxies},
+    memory,
     platform::StartError,
     telemetry::MetricExporter,
 };
@@ -69,6 +70,7 @@ pub fn start(config: Config, roles: &[Role]) -> LocalBoxFuture<'_, Result<Runnin
 
 impl Door {
     async fn bind(config: &Config, lifecycle: &Lifecycle) -> Result<Self, StartError> {
+        memory::use_small_pages();
         let connections = http::raise_file_limit();
         let proxies = TrustedProxies::new(config.trusted_proxies.clone());
         let listener = bind(config, config.port, "PORT, HOST").await?;
