@@ -18,6 +18,7 @@ use butt_dial_store::{
 };
 use moka::sync::Cache;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
     Inbound, STREAM, calls,
@@ -44,7 +45,8 @@ const CACHED_AGENTS: u64 = 10_000;
 /// Applies batches. One per process.
 pub(super) struct Applier {
     inbound: Arc<Inbound>,
-    rules: Cache<AgentId, Arc<FilterRules>>,
+    /// With the time of the read. The clock of the runtime measures their age; tests and the simulation pause it.
+    rules: Cache<AgentId, (Instant, Arc<FilterRules>)>,
 }
 
 /// The rules of the agents of a batch. Those of deleted agents are missing.
@@ -82,10 +84,7 @@ impl Applier {
     pub fn new(inbound: Arc<Inbound>) -> Self {
         Self {
             inbound,
-            rules: Cache::builder()
-                .max_capacity(CACHED_AGENTS)
-                .time_to_live(RULES_TTL)
-                .build(),
+            rules: Cache::new(CACHED_AGENTS),
         }
     }
 
@@ -225,13 +224,14 @@ impl Applier {
         let (mut rules, mut missing) = (Rules::new(), Vec::new());
         for agent in agents.collect::<BTreeSet<_>>() {
             match self.rules.get(agent) {
-                Some(cached) => drop(rules.insert(agent.clone(), cached)),
-                None => missing.push(agent.clone()),
+                Some((read_at, cached)) if read_at.elapsed() < RULES_TTL => drop(rules.insert(agent.clone(), cached)),
+                _ => missing.push(agent.clone()),
             }
         }
         if missing.is_empty() {
             return Ok(rules);
         }
+        let read_at = Instant::now();
         for found in self.inbound.store.list_inbound_rules(&missing).await? {
             let InboundRules {
                 agent,
@@ -239,7 +239,7 @@ impl Applier {
                 filters,
             } = found;
             let found = Arc::new(FilterRules { filters, subscription });
-            self.rules.insert(agent.clone(), found.clone());
+            self.rules.insert(agent.clone(), (read_at, found.clone()));
             rules.insert(agent, found);
         }
         Ok(rules)
