@@ -116,9 +116,11 @@ impl Assignment {
         let next = Instant::now() + BALANCE_INTERVAL;
         loop {
             tokio::select! {
+                // The next round can acquire only what is released.
+                biased;
                 () = self.end.cancelled() => return,
-                () = tokio::time::sleep_until(next) => return,
                 Some(ended) = self.readers.join_next_with_id() => self.release_ended(ended).await,
+                () = tokio::time::sleep_until(next) => return,
             }
         }
     }

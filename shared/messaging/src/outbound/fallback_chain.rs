@@ -92,6 +92,7 @@ async fn run(outbound: &Arc<Outbound>, request: SendRequest, chain: Chain) -> Re
         let mut work = Box::pin(try_channels(outbound, request, &mut tried));
         loop {
             tokio::select! {
+                biased;
                 result = &mut work => break result,
                 () = tokio::time::sleep(RENEW_INTERVAL) => renew(outbound, &chain.lease).await,
             }
