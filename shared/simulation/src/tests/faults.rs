@@ -109,6 +109,7 @@ impl Process for Faults {
     }
 
     fn fate(&self, point: &'static str) -> Fate {
+        self.world.note_gate(&self.name, point);
         if self.is_dead() {
             return Fate::Crash;
         }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 use tokio::{
-    sync::watch,
+    sync::Notify,
     time::{Instant, timeout_at},
 };
 
@@ -45,14 +45,15 @@ struct State {
 
 pub struct Log {
     state: Mutex<State>,
-    changes: watch::Sender<()>,
+    /// Wakes readers in the order in which they began to wait. `watch` would wake them in a random order.
+    changed: Notify,
 }
 
 impl Default for Log {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
-            changes: watch::Sender::new(()),
+            changed: Notify::new(),
         }
     }
 }
@@ -81,7 +82,7 @@ impl Log {
             at: now,
         });
         drop(state);
-        self.changes.send_replace(());
+        self.changed.notify_waiters();
         Appended {
             sequence,
             duplicate: false,
@@ -97,7 +98,7 @@ impl Log {
         let count = lost.len();
         state.lost.extend(lost.into_iter().map(|entry| entry.id));
         drop(state);
-        self.changes.send_replace(());
+        self.changed.notify_waiters();
         count
     }
 
@@ -256,7 +257,7 @@ impl LogReader for Reader {
         let deadline = Instant::now() + wait;
         let lost = || BusError::Unavailable("simulated failure".into());
         loop {
-            let mut changes = self.faults.world.log.changes.subscribe();
+            let changed = self.faults.world.log.changed.notified();
             let found: Vec<Entry> = {
                 let state = self.faults.world.log.state.lock().unwrap();
                 if state.generation != self.generation {
@@ -275,7 +276,7 @@ impl LogReader for Reader {
                 self.after = last.sequence;
                 return Ok(found.into_iter().map(entry_of).collect());
             }
-            if timeout_at(deadline, changes.changed()).await.is_err() {
+            if timeout_at(deadline, changed).await.is_err() {
                 return Ok(Vec::new());
             }
         }

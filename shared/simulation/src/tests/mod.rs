@@ -43,6 +43,7 @@ fn run(laboratory: &Laboratory, seed: u64, is_traced: bool) -> (Vec<String>, Vec
     let mut found = invariants::violations(laboratory, &driver);
     found.extend(ended.err());
     drop(driver);
+    world.end_trace();
     (found, world.trace())
 }
 

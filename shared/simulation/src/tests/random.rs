@@ -18,6 +18,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// Returns a value that differs after each number.
+    pub fn state(&self) -> u64 {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns a number below `end`, which is not 0.
     pub fn below(&self, end: u64) -> u64 {
         self.next() % end

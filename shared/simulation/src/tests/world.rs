@@ -1,9 +1,12 @@
 //! The part of a run that survives a crash of a process: time, log, key-value store, carrier and the trace. The database is in
 //! `laboratory.rs`.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use butt_dial_domain::{Clock, clock::Timestamp};
@@ -25,6 +28,8 @@ pub struct World {
     /// No more faults: the run comes to its end.
     is_calm: AtomicBool,
     trace: Option<Mutex<Vec<String>>>,
+    /// Of all gates in their order. Most leave no step in the trace.
+    gates: Mutex<DefaultHasher>,
     start: Timestamp,
 }
 
@@ -40,6 +45,7 @@ impl World {
             carrier: CarrierBook::default(),
             is_calm: AtomicBool::new(false),
             trace: is_traced.then(Mutex::default),
+            gates: Mutex::default(),
             start,
             random,
             clock,
@@ -79,6 +85,21 @@ impl World {
             let line = format!("{:>9} ms  {who:<8} {}", self.elapsed().num_milliseconds(), step());
             trace.lock().unwrap().push(line);
         }
+    }
+
+    /// Notes that a process is at a gate.
+    pub fn note_gate(&self, who: &str, point: &str) {
+        if self.trace.is_some() {
+            let gate = (self.elapsed().num_milliseconds(), who, point, self.random.state());
+            gate.hash(&mut *self.gates.lock().unwrap());
+        }
+    }
+
+    /// Ends the trace with the digest of all gates. Two runs with the same one had the same calls and faults in the same order.
+    pub fn end_trace(&self) {
+        self.note("world", || {
+            format!("ends; gates {:016x}", self.gates.lock().unwrap().finish())
+        });
     }
 
     pub fn trace(&self) -> Vec<String> {
