@@ -74,9 +74,6 @@ profiles! {
                 "Agent: Hello, this is an AI assistant", FLOWERS, "Caller: Do you have roses?", "Agent: Yes, a dozen.",
                 "Caller: How much?", "Agent: Let me count. Twelve dollars.", "Goodbye, Ann.",
             ]);
-            let entries = record["entries"].as_array().unwrap();
-            assert!(entries.iter().any(|entry| entry["by"] == "caller" && entry["text"] == "How much?"), "{record}");
-            assert!(entries.iter().all(|entry| entry.get("unheard").is_none()), "all was heard: {record}");
             assert!(record.get("live").is_none(), "{record}");
             let over = agent.call("comms_say", json!({ "callId": id, "text": "Hello?" })).await.unwrap_err();
             assert_eq!(over["code"], "CALL_OVER", "{over}");

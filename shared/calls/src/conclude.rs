@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::{
     handle::Calls,
     notifications::{self, CallNotification, NotificationKind},
-    state::{AfterSession, CallState, Responder, Speaker},
+    state::{AfterSession, CallState, Responder, Speaker, TranscriptEntry, shortened},
     transcript,
 };
 
@@ -120,7 +120,16 @@ fn audio(recording: &str, url: String, is_voice: bool) -> Attachment {
 async fn publish_conclusion(calls: &Calls, state: &CallState, report: &CallReport) -> Result<(), WebhookRefusal> {
     let info = &state.info;
     let mut last = state.clone();
-    last.finish_reply(calls.clock.now());
+    // Only the played part of the reply in progress counts.
+    if let Some(reply) = last.reply.take().filter(|reply| !reply.played_text().trim().is_empty()) {
+        last.history.push(TranscriptEntry {
+            by: reply.by,
+            text: reply.played_text().trim().to_owned(),
+            is_cut: !reply.is_played(),
+            unheard: shortened(reply.unplayed()),
+            at: calls.clock.now(),
+        });
+    }
     // The caller hung up in the middle of an utterance.
     let unfinished = std::mem::take(&mut last.partial);
     last.record(Speaker::Caller, &unfinished, true, calls.clock.now());
@@ -130,7 +139,7 @@ async fn publish_conclusion(calls: &Calls, state: &CallState, report: &CallRepor
         end_reason: reason.to_owned(),
         turns: last.latencies.len() as i64,
         latency: latency(&last),
-        transcript: transcript::encode(&last.history),
+        transcript: Some(transcript::render(&last)).filter(|text| !text.is_empty()),
     };
     let envelope = Envelope::conclusion(&calls.vault, info, &with_duration(calls, state, report), conclusion);
     calls.inbound.append(&info.carrier, &envelope, &Headers::new()).await?;
@@ -191,11 +200,11 @@ async fn publish_message(
         }
     };
     message.sender_name = state.message.as_ref().and_then(|left| left.name.clone());
-    message.body = Some(match (&recording, state.spoken().next().is_none()) {
+    message.body = Some(match (&recording, state.history.is_empty()) {
         (Some(_), true) => "The caller left a recorded message.".to_owned(),
         _ => transcript::summarize(state),
     });
-    message.transcript = Some(transcript::render(&state.history)).filter(|text| !text.is_empty());
+    message.transcript = Some(transcript::render(state)).filter(|text| !text.is_empty());
     message.call = Some(info.call.clone());
     message.attachments.extend(recording);
     message.sent_at = Some(calls.clock.now());
@@ -226,10 +235,7 @@ mod tests {
     use butt_dial_domain::{call::Recording, clock::Timestamp};
 
     use super::*;
-    use crate::{
-        state::TranscriptEntry,
-        tests::{completed, inbound_state},
-    };
+    use crate::tests::{completed, inbound_state};
 
     #[test]
     fn silence_after_the_beep_is_no_message() {

@@ -40,7 +40,7 @@ pub mod state;
 mod state_store;
 #[cfg(test)]
 mod tests;
-pub mod transcript;
+mod transcript;
 pub mod transfer;
 pub mod voice_settings;
 pub mod voicemail;

@@ -8,7 +8,7 @@ use butt_dial_domain::{
 use butt_dial_identity::Caller;
 pub use butt_dial_store::Call;
 
-use super::{commands, handle::Calls, state::CallState, transcript::Transcript};
+use super::{commands, handle::Calls, state::CallState, transcript};
 
 /// Maximum length of a list.
 pub const MAX_LIST: u32 = butt_dial_domain::bounds::PAGE;
@@ -19,8 +19,8 @@ pub struct CallDetails {
     pub record: Call,
     /// `None`: the call ended some time ago.
     pub live: Option<CallState>,
-    /// Kept only if the owner has opted in, or while the call is live.
-    pub transcript: Option<Transcript>,
+    /// Kept until the retention of calls ends, or while the call is live.
+    pub transcript: Option<String>,
 }
 
 pub fn call_not_found() -> Failure {
@@ -79,14 +79,11 @@ pub async fn get(calls: &Calls, org: &OrgId, agent: &AgentId, id: &str) -> Resul
         let plain = plain.inspect_err(|error| tracing::error!(%error, %call, "transcript decryption failed"));
         String::from_utf8(plain.ok()?).ok()
     });
-    let transcript = match stored {
-        Some(stored) => Some(Transcript::decode(stored)),
-        None => live.as_ref().map(|state| Transcript::of(state.history.clone())),
-    };
+    let transcript = stored.or_else(|| live.as_ref().map(transcript::render));
     Ok(CallDetails {
         record,
         live,
-        transcript: transcript.filter(|kept| !kept.text.is_empty() || !kept.entries.is_empty()),
+        transcript: transcript.filter(|text| !text.is_empty()),
     })
 }
 

@@ -87,14 +87,14 @@ impl CallNotification {
         let info = &state.info;
         let (from, to) = info.direction.caller_and_callee(&info.local, &info.remote);
         let is_turn = event == NotificationKind::Turn;
-        let history: Vec<&TranscriptEntry> = state.spoken().collect();
+        let history = &state.history;
         Self {
             event,
             call_id: info.call.clone(),
             turn_id: is_turn.then(|| state.turn.to_string()),
             text: is_turn.then(|| match state.unanswered.is_empty() {
                 // The state was written by an earlier version of the program.
-                true => caller_words(&history),
+                true => caller_words(history),
                 false => state.unanswered.clone(),
             }),
             digits: Some(state.unanswered_keys.clone()).filter(|keys| is_turn && !keys.is_empty()),
@@ -104,12 +104,7 @@ impl CallNotification {
             to: to.clone(),
             language: state.caller_language().to_owned(),
             handled_by: state.responder,
-            history: history
-                .iter()
-                .skip(history.len().saturating_sub(HISTORY_LEN))
-                .copied()
-                .cloned()
-                .collect(),
+            history: history[history.len().saturating_sub(HISTORY_LEN)..].to_vec(),
             system_prompt: info.plan.system_prompt.clone(),
             reason: None,
         }
@@ -127,7 +122,7 @@ impl CallNotification {
 }
 
 /// Joins the caller's most recent utterances. Part of a reply by the voicemail service may follow them.
-fn caller_words(history: &[&TranscriptEntry]) -> String {
+fn caller_words(history: &[TranscriptEntry]) -> String {
     let newest_first = history.iter().rev().skip_while(|entry| entry.by != Speaker::Caller);
     let utterances = newest_first.take_while(|entry| entry.by == Speaker::Caller);
     let mut words: Vec<&str> = utterances.map(|entry| entry.text.as_str()).collect();

@@ -89,10 +89,9 @@ pub fn sampling_params(state: &CallState, max_tokens: u32) -> Value {
             info.name, state.caller_language()
         )
     });
-    let mut history: Vec<_> = state.spoken().rev().take(HISTORY_LEN).collect();
-    history.reverse();
+    let from = state.history.len().saturating_sub(HISTORY_LEN);
     let mut messages: Vec<Value> = Vec::new();
-    for entry in history {
+    for entry in &state.history[from..] {
         let role = match entry.by {
             Speaker::Caller => "user",
             Speaker::Agent | Speaker::Voicemail => "assistant",

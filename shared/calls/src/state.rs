@@ -17,6 +17,8 @@ use super::callee::Automaton;
 const MAX_ENTRIES: usize = 400;
 /// The first entries are kept: callers state who they are and why they call at the beginning.
 const FIRST_ENTRIES: usize = 40;
+/// Characters of a rest that was not heard. All entries together stay far below the size of one message on the bus.
+const MAX_UNHEARD: usize = 300;
 
 /// Characters of one turn.
 const MAX_UNANSWERED: usize = 16_000;
@@ -41,7 +43,7 @@ pub struct LeftMessage {
 pub struct CallState {
     #[serde(rename = "facts")]
     pub info: CallInfo,
-    /// The transcript, oldest entry first. The text of the agent's entries is what was played to the caller.
+    /// The transcript, oldest entry first. Entries of the agent hold only text that was played to the caller.
     #[serde(default)]
     pub history: Vec<TranscriptEntry>,
     /// Number of turns of the caller. Replies to earlier turns are rejected.
@@ -151,12 +153,11 @@ impl RecordingState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptEntry {
     pub by: Speaker,
-    /// Empty: nothing of a reply was played.
     pub text: String,
     /// The caller interrupted it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
-    /// The rest of a reply, which the caller did not hear.
+    /// The rest of a reply that was cut, shortened: the caller did not hear it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unheard: Option<String>,
     pub at: Timestamp,
@@ -169,6 +170,16 @@ pub enum Speaker {
     Agent,
     #[serde(rename = "machine")]
     Voicemail,
+}
+
+/// Shortens the rest of a reply for the transcript. `None`: there is no rest.
+pub fn shortened(rest: &str) -> Option<String> {
+    let rest = rest.trim();
+    let text = match rest.char_indices().nth(MAX_UNHEARD) {
+        Some((end, _)) => format!("{}…", &rest[..end]),
+        None => rest.to_owned(),
+    };
+    (!text.is_empty()).then_some(text)
 }
 
 /// A reply to a turn, with the progress of its playback.
@@ -308,28 +319,27 @@ impl CallState {
 
     /// Appends an entry to the transcript. Blank text is ignored.
     pub fn record(&mut self, by: Speaker, text: &str, is_cut: bool, at: Timestamp) {
-        self.append(TranscriptEntry {
+        let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
+        if self.history.len() >= MAX_ENTRIES {
+            self.history.remove(FIRST_ENTRIES);
+        }
+        self.history.push(TranscriptEntry {
             by,
-            text: text.trim().to_owned(),
+            text: text.to_owned(),
             is_cut,
             unheard: None,
             at,
         });
     }
 
-    fn append(&mut self, entry: TranscriptEntry) {
-        if entry.text.is_empty() && entry.unheard.is_none() {
-            return;
+    /// Notes the rest of the reply that was recorded last. Empty: all of it was heard after all.
+    pub fn set_unheard(&mut self, rest: &str) {
+        if let Some(entry) = self.history.last_mut().filter(|entry| entry.by != Speaker::Caller) {
+            entry.unheard = shortened(rest);
         }
-        if self.history.len() >= MAX_ENTRIES {
-            self.history.remove(FIRST_ENTRIES);
-        }
-        self.history.push(entry);
-    }
-
-    /// Returns the entries with words that were spoken and heard, oldest first.
-    pub fn spoken(&self) -> impl DoubleEndedIterator<Item = &TranscriptEntry> {
-        self.history.iter().filter(|entry| !entry.text.is_empty())
     }
 
     /// Records what the caller has said or pressed, for the current or the next turn.
@@ -356,17 +366,11 @@ impl CallState {
         self.heard_language.as_deref().unwrap_or(&self.info.language)
     }
 
-    /// Moves the current reply to the transcript, with its part that was not played apart.
+    /// Moves the played part of the current reply to the transcript and drops the rest.
     pub fn finish_reply(&mut self, at: Timestamp) {
         if let Some(reply) = self.reply.take() {
-            let unheard = reply.unplayed().trim();
-            self.append(TranscriptEntry {
-                by: reply.by,
-                text: reply.played_text().trim().to_owned(),
-                is_cut: !reply.is_played() || !reply.is_complete,
-                unheard: (!unheard.is_empty()).then(|| unheard.to_owned()),
-                at,
-            });
+            let is_cut = !reply.is_played() || !reply.is_complete;
+            self.record(reply.by, reply.played_text(), is_cut, at);
         }
     }
 }

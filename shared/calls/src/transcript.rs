@@ -1,58 +1,25 @@
-//! The transcript of a call: for people, and as it is stored.
+//! Renders the transcript of a call for people.
 
 use std::fmt::Write;
 
-use super::state::{CallState, Speaker, TranscriptEntry};
+use super::state::{CallState, Speaker};
 
-/// A transcript that is kept after the call.
-pub struct Transcript {
-    /// The words that were heard, one line for each entry.
-    pub text: String,
-    /// Empty: the transcript was kept by an earlier version of the program, as text.
-    pub entries: Vec<TranscriptEntry>,
-}
-
-impl Transcript {
-    pub(crate) fn of(entries: Vec<TranscriptEntry>) -> Self {
-        let text = render(&entries);
-        Self { text, entries }
-    }
-
-    /// Reads what `encode` has written, or the text of an earlier version.
-    pub(crate) fn decode(stored: String) -> Self {
-        match serde_json::from_str(&stored) {
-            Ok(entries) => Self::of(entries),
-            Err(_) => Self {
-                text: stored,
-                entries: Vec::new(),
-            },
-        }
-    }
-}
-
-/// Returns the transcript as it is stored. `None`: it has no entries.
-pub(crate) fn encode(entries: &[TranscriptEntry]) -> Option<String> {
-    if entries.is_empty() {
-        return None;
-    }
-    let encoded = serde_json::to_string(entries);
-    encoded
-        .inspect_err(|error| tracing::error!(%error, "transcript encoding failed"))
-        .ok()
-}
-
-/// Returns what was heard, one line for each entry.
-pub(crate) fn render(entries: &[TranscriptEntry]) -> String {
+/// Returns the whole transcript, one line for each entry.
+pub(crate) fn render(state: &CallState) -> String {
     let mut text = String::new();
-    for entry in entries.iter().filter(|entry| !entry.text.is_empty()) {
+    for entry in &state.history {
         let speaker = match entry.by {
             Speaker::Caller => "Caller",
             Speaker::Agent => "Agent",
             Speaker::Voicemail => "Answering machine",
         };
         let mark = if entry.is_cut { " …" } else { "" };
+        let unheard = entry
+            .unheard
+            .as_ref()
+            .map(|rest| format!(" [not heard: {}]", rest.replace('\n', " ")));
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{speaker}: {}{mark}", entry.text);
+        let _ = writeln!(text, "{speaker}: {}{mark}{}", entry.text, unheard.unwrap_or_default());
     }
     text
 }
@@ -73,36 +40,25 @@ pub(crate) fn summarize(state: &CallState) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::tests::inbound_state;
     use butt_dial_domain::clock::Timestamp;
 
-    use super::*;
-
-    fn entry(by: Speaker, text: &str, unheard: Option<&str>) -> TranscriptEntry {
-        TranscriptEntry {
-            by,
-            text: text.into(),
-            is_cut: unheard.is_some(),
-            unheard: unheard.map(str::to_owned),
-            at: Timestamp::UNIX_EPOCH,
-        }
-    }
-
     #[test]
-    fn stored_transcript_keeps_what_was_not_heard() {
-        let entries = [
-            entry(Speaker::Caller, "Tell me all.", None),
-            entry(Speaker::Agent, "First this.", Some("Then that.")),
-            entry(Speaker::Agent, "", Some("Good morning.")),
-        ];
-        let kept = Transcript::decode(encode(&entries).unwrap());
-        assert_eq!(kept.entries, entries);
-        assert_eq!(kept.text, "Caller: Tell me all.\nAgent: First this. …\n");
-        assert_eq!(encode(&[]), None);
-    }
-
-    #[test]
-    fn reads_transcript_of_earlier_version() {
-        let kept = Transcript::decode("Caller: Hello?\n".into());
-        assert_eq!((kept.text.as_str(), kept.entries.len()), ("Caller: Hello?\n", 0));
+    fn rest_of_interrupted_reply_is_set_apart() {
+        let mut state = inbound_state();
+        state.record(Speaker::Caller, "Tell me all.", false, Timestamp::UNIX_EPOCH);
+        state.record(Speaker::Agent, "First this.", true, Timestamp::UNIX_EPOCH);
+        assert_eq!(render(&state), "Caller: Tell me all.\nAgent: First this. …\n");
+        state.set_unheard("Then\nthat.");
+        assert_eq!(
+            render(&state),
+            "Caller: Tell me all.\nAgent: First this. … [not heard: Then that.]\n"
+        );
+        state.set_unheard(&"word ".repeat(10_000));
+        assert!(render(&state).len() < 400);
+        // It was noise, and the rest is spoken after all.
+        state.set_unheard("");
+        assert_eq!(render(&state), "Caller: Tell me all.\nAgent: First this. …\n");
     }
 }

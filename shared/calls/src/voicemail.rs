@@ -50,7 +50,7 @@ pub fn prompt(state: &CallState, turns_left: u32) -> Prompt {
         speaker: PromptSpeaker::Person,
         text: OPENING_TURN.to_owned(),
     }];
-    for entry in state.spoken() {
+    for entry in &state.history {
         let speaker = match entry.by {
             Speaker::Caller => PromptSpeaker::Person,
             Speaker::Agent | Speaker::Voicemail => PromptSpeaker::Model,

@@ -135,21 +135,31 @@ fn conversation(call: &Value) -> Markup {
                 }
                 @let history = list(live, "history");
                 @if history.is_empty() { p class="muted" { "Nothing was said yet." } }
-                (talk(history))
-            } @else if !list(call, "entries").is_empty() {
-                (talk(list(call, "entries")))
-                p class="muted small" { "Struck words were planned, and the person did not hear them." }
+                ol class="talk" {
+                    @for entry in history {
+                        li class=(if text(entry, "by") == "caller" { "them" } else { "us" }) {
+                            span class="who" { (speaker(text(entry, "by"))) " " (clock_time(text(entry, "at")).get(..8).unwrap_or_default().to_owned()) }
+                            p class="words" {
+                                (text(entry, "text"))
+                                (unheard(entry["unheard"].as_str()))
+                                @if entry["isCut"] == true { span class="muted" title="The person interrupted" { " — interrupted" } }
+                            }
+                        }
+                    }
+                }
             } @else if let Some(transcript) = call["transcript"].as_str() {
                 ol class="talk" {
                     @for line in transcript.lines().filter(|line| !line.trim().is_empty()) {
                         @let (who, words) = line.split_once(": ").unwrap_or(("", line));
-                        li class=(if who.to_lowercase().contains("caller") { "them" } else { "us" }) {
+                        @let is_caller = who.to_lowercase().contains("caller");
+                        @let (words, rest) = if is_caller { (words, None) } else { heard_and_unheard(words) };
+                        li class=(if is_caller { "them" } else { "us" }) {
                             @if !who.is_empty() { span class="who" { (who) } }
-                            p class="words" { (words) }
+                            p class="words" { (words) (unheard(rest)) }
                         }
                     }
                 }
-                p class="muted small" { "Replies contain only what the person has heard." }
+                p class="muted small" { "Struck words were planned, and the person interrupted before." }
             } @else {
                 p class="muted" { "No words are kept: the call had none, or their retention has ended." }
             }
@@ -157,22 +167,19 @@ fn conversation(call: &Value) -> Markup {
     }
 }
 
-/// Renders what each has said, with the words of the replies that were not heard.
-fn talk(entries: &[Value]) -> Markup {
+/// Splits a line of a transcript into what was heard and the rest of a reply that was cut.
+fn heard_and_unheard(words: &str) -> (&str, Option<&str>) {
+    let split = words
+        .strip_suffix(']')
+        .and_then(|line| line.split_once(" [not heard: "));
+    split.map_or((words, None), |(heard, rest)| (heard, Some(rest)))
+}
+
+/// Renders the words of a reply that were not heard.
+fn unheard(rest: Option<&str>) -> Markup {
     html! {
-        ol class="talk" {
-            @for entry in entries {
-                li class=(if text(entry, "by") == "caller" { "them" } else { "us" }) {
-                    span class="who" { (speaker(text(entry, "by"))) " " (clock_time(text(entry, "at")).get(..8).unwrap_or_default().to_owned()) }
-                    p class="words" {
-                        (text(entry, "text"))
-                        @if let Some(unheard) = entry["unheard"].as_str() {
-                            " " span class="hidden" { "Not heard: " } s class="unheard" title="Planned, and not heard" { (unheard) }
-                        }
-                        @if entry["isCut"] == true { span class="muted" title="The person interrupted" { " — interrupted" } }
-                    }
-                }
-            }
+        @if let Some(rest) = rest {
+            " " span class="hidden" { "Not heard: " } s class="unheard" title="Planned, and not heard" { (rest) }
         }
     }
 }

@@ -191,6 +191,7 @@ impl Conversation {
             Some(BargeIn::Reply { rest, language }) if !rest.is_empty() => {
                 let by = self.turns.state.responder.speaker();
                 self.turns.state.finish_reply(now.wall);
+                self.turns.state.set_unheard("");
                 self.turns.speak((by, language), rest, now.instant, effects);
             }
             Some(BargeIn::Reply { .. }) => {

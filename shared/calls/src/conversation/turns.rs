@@ -110,8 +110,8 @@ impl Turns {
             Some(reply) => is_question(reply.played_text()) && reply.is_played(),
             None => self
                 .state
-                .spoken()
-                .next_back()
+                .history
+                .last()
                 .is_some_and(|entry| entry.by != Speaker::Caller && is_question(&entry.text)),
         };
         asked && words::is_sound_of_answer(text)
@@ -172,8 +172,16 @@ impl Turns {
             // Late pieces of the reply are not wanted.
             self.state.answered = Some(self.state.turn);
         }
+        let is_cut = self
+            .state
+            .reply
+            .as_ref()
+            .is_some_and(|reply| !reply.played_text().trim().is_empty());
         self.output.clear();
         self.drop(now.wall, effects);
+        if let Some((rest, _)) = unplayed.as_ref().filter(|_| is_cut) {
+            self.state.set_unheard(rest);
+        }
         let barge_in = match unplayed {
             Some((rest, language)) => BargeIn::Reply { rest, language },
             None if was_pending => BargeIn::PendingReply,

@@ -85,7 +85,7 @@ pub struct TranscriptView {
     /// The caller interrupted it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_cut: bool,
-    /// The rest of the reply, which the caller did not hear.
+    /// The rest of a reply that was cut, shortened: the caller did not hear it.
     #[serde(skip_serializing_if = "Option::is_none")]
     unheard: Option<String>,
     at: String,
@@ -285,12 +285,9 @@ impl From<Call> for CallView {
 pub struct FullCall {
     #[serde(flatten)]
     call: CallView,
-    /// The transcript, one line per entry, while it is retained.
+    /// The transcript, one line per entry, while it is retained. The rest of a reply that was cut follows it in brackets.
     #[serde(skip_serializing_if = "Option::is_none")]
     transcript: Option<String>,
-    /// The same with times, and with the words of replies that were not heard, after the call.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    entries: Vec<TranscriptView>,
     /// The current state of the conversation, during the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<LiveView>,
@@ -311,18 +308,9 @@ pub struct LiveView {
 impl From<CallDetails> for FullCall {
     fn from(details: CallDetails) -> Self {
         let live = details.live.filter(|state| state.ended.is_none());
-        let (transcript, entries) = match details.transcript {
-            Some(kept) => (Some(kept.text), kept.entries),
-            None => (None, Vec::new()),
-        };
-        let entries = match live {
-            Some(_) => Vec::new(),
-            None => entries.into_iter().map(TranscriptView::from).collect(),
-        };
         Self {
             call: details.record.into(),
-            transcript: transcript.filter(|text| !text.is_empty()),
-            entries,
+            transcript: details.transcript,
             live: live.map(|state| LiveView {
                 handled_by: responder(state.responder),
                 turn_id: state.turn.to_string(),
