@@ -23,7 +23,6 @@ pub struct Args {
     #[schemars(extend("examples" = ["+14155550188"]))]
     requester_phone: String,
     #[serde(default)]
-    #[schemars(length(max = bounds::NAME))]
     target_name: Option<String>,
     /// The name of the person that you call for. The default is your name. The disclosure also names your organization.
     #[serde(default)]
@@ -32,6 +31,7 @@ pub struct Args {
     /// The message that the target hears first.
     #[serde(default)]
     #[schemars(length(max = bounds::GREETING))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     message: Option<String>,
     /// The spoken language, such as en-US.
     #[serde(default)]
@@ -43,7 +43,6 @@ pub struct Args {
     /// How long the call may last: 30 to 3600 seconds.
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
-    #[schemars(range(min = bounds::MIN_CALL_SECONDS, max = bounds::MAX_CALL_SECONDS))]
     time_limit_seconds: Option<u32>,
     /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default)]

@@ -41,11 +41,9 @@ pub struct Args {
     language: Option<String>,
     /// The maximum duration of the call: 30 to 3600; the default is 3600.
     #[serde(default)]
-    #[schemars(range(min = bounds::MIN_CALL_SECONDS, max = bounds::MAX_CALL_SECONDS))]
     time_limit_seconds: Option<u32>,
     /// How long the call may ring: 5 to 120; the default is 30.
     #[serde(default)]
-    #[schemars(range(min = bounds::MIN_RING_SECONDS, max = bounds::MAX_RING_SECONDS))]
     ring_seconds: Option<u32>,
     /// true: the carrier detects answering machines, which receive your greeting as a message.
     #[serde(default)]

@@ -16,7 +16,6 @@ pub struct Args {
     call_id: String,
     /// The keys: 0-9, * and #; w is a pause of half a second. At most 64.
     #[schemars(extend("examples" = ["1w2#"]))]
-    #[schemars(length(max = bounds::KEYS))]
     digits: String,
     /// A repeated request with the same key presses nothing.
     #[serde(default)]

@@ -32,7 +32,6 @@ pub struct Args {
     /// Keys that are pressed when the target answers, such as an extension: 0-9, * and #; w is a pause of half a second.
     #[serde(default)]
     #[schemars(extend("examples" = ["ww12#"]))]
-    #[schemars(length(max = bounds::KEYS))]
     digits: Option<String>,
 }
 
