@@ -110,6 +110,7 @@ profiles! {
                         "idempotencyKey": key,
                     });
                     let checked = agent.call("comms_preflight", message.clone()).await;
+                    let repeated = message.clone();
                     let sent = agent.send(message).await;
                     let case = format!("{key}: {checked:?} {sent:?}");
                     match (checked, sent) {
@@ -118,6 +119,8 @@ profiles! {
                             let parts = sent["parts"].as_array().map_or(1, Vec::len);
                             assert_eq!(checked["messages"].as_u64().unwrap_or(1), parts as u64, "{case}");
                             split_somewhere |= parts > 1;
+                            let again = agent.call("comms_preflight", repeated).await.unwrap();
+                            assert_eq!(again["duplicateOf"], sent["messageId"], "{case}: {again}");
                         }
                         (Ok(checked), Err(refused)) => {
                             assert_eq!(checked["allowed"], false, "{case}");

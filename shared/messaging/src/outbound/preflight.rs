@@ -90,14 +90,18 @@ impl Outbound {
             .store
             .find_contact_state(&agent.org_id, &agent.id, channel, message.to.as_str(), key)
             .await?;
-        length::check_early(self, &message, &contact).await?;
-        comply::check_pause(&message, &contact, self.clock.now())?;
+        // The send returns the result of the earlier request.
+        let is_repeated = contact.prior_request.is_some();
+        if !is_repeated {
+            length::check_early(self, &message, &contact).await?;
+            comply::check_pause(&message, &contact, self.clock.now())?;
+        }
         let sent = u32::try_from(earlier.unwrap_or_default()).unwrap_or(u32::MAX);
         let ruling = comply::rule_on(self, &message, &contact, sent).await?;
         let is_colleague = contact.recipient_agent.is_some();
         let verdict = ruling.decision.verdict;
         let waits = matches!(verdict, Verdict::Defer(_) | Verdict::Hold);
-        let is_sent_now = !waits && verdict != Verdict::Block && message.scheduled_at.is_none();
+        let is_sent_now = !waits && verdict != Verdict::Block && message.scheduled_at.is_none() && !is_repeated;
         let cannot_wait = waits && !comply::can_wait(&message, &ruling);
         let mut compliant = CompliantMessage {
             is_colleague,
