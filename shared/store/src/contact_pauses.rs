@@ -121,20 +121,27 @@ impl Change {
         // In the order of `dismiss_anomaly` and `pause_contact`.
         const DISMISS: &str = "UPDATE anomalies SET dismissed_at = $4, dismissed_by = $5
             WHERE coalesce(org_id, 'installation') = $1 AND detector = $3 AND ended_at IS NULL AND dismissed_at IS NULL
-                AND subject = (SELECT p.subject FROM contact_pauses p WHERE p.org_id = $1 AND p.id = $2)";
+                AND subject = (SELECT p.subject FROM contact_pauses p WHERE p.org_id = $1 AND p.id = $2) RETURNING id";
+        const LIFT: &str = "DELETE FROM agent_restraints WHERE anomaly_id = $1";
         const END: &str = "DELETE FROM contact_pauses WHERE org_id = $1 AND id = $2
             RETURNING id, agent_id, contact, subject, until_at";
         with_timeout(async {
             let mut tx = self.begin().await?;
-            in_tx!(&mut tx, |db| sqlx::query(DISMISS)
+            let dismissed: Vec<String> = in_tx!(&mut tx, |db| sqlx::query_scalar(DISMISS)
                 .bind(org.as_str())
                 .bind(id)
                 .bind(detector)
                 .bind(now)
                 .bind(by)
-                .execute(db)
-                .await
-                .map(drop)?);
+                .fetch_all(db)
+                .await?);
+            for anomaly in &dismissed {
+                in_tx!(&mut tx, |db| sqlx::query(LIFT)
+                    .bind(anomaly)
+                    .execute(db)
+                    .await
+                    .map(drop)?);
+            }
             let ended: Option<ContactPause> = in_tx!(&mut tx, |db| sqlx::query_as(END)
                 .bind(org.as_str())
                 .bind(id)

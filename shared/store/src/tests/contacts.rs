@@ -3,7 +3,9 @@
 use butt_dial_domain::{ChannelId, OrgId};
 
 use super::*;
-use crate::{ConsentStatus, ContactState, NewAnomaly, NewPause, Reaction, Severity, Suppression};
+use crate::{
+    ConsentStatus, ContactState, NewAnomaly, NewPause, NewRestraint, Reaction, Restraints, Severity, Suppression,
+};
 
 const BOB: &str = "+14155550199";
 
@@ -93,7 +95,7 @@ both_engines! {
             open.into_iter().find(|one| one.subject == subject).unwrap()
         };
         let of_bob = note("agent:1 contact:bob").await;
-        note("agent:1 contact:ann").await;
+        let exchange = note("agent:1 contact:ann").await;
         let pause = async |contact, subject| {
             let new = NewPause { org, agent, contact, until: now + seconds(60), cause: ("bot_loop", subject) };
             db.change(setup()).pause_contact(&new, now).await.unwrap()
@@ -104,9 +106,13 @@ both_engines! {
         db.change(setup()).dismiss_anomaly(Some(org), &of_bob.id, "tok_1", now).await.unwrap().unwrap();
         assert_eq!(paused().await.into_iter().map(|one| one.id).collect::<Vec<_>>(), std::slice::from_ref(&of_ann));
         assert_eq!(pause(BOB, "agent:1 contact:bob").await, None);
-        // The end of a pause dismisses its anomaly.
+        // The end of a pause dismisses its anomaly, with the other restraints of the agent.
+        let confirm = (NewRestraint::Confirm, now + seconds(60));
+        assert!(db.change(setup()).restrain_agent(&exchange.id, (org, agent), confirm.0, confirm.1, now).await.unwrap());
+        assert!(db.find_restraints(agent).await.unwrap().confirms_at(now));
         db.change(setup()).end_contact_pause((org, &of_ann), "bot_loop", "tok_1", now).await.unwrap().unwrap();
         assert!(db.list_open_anomalies(9).await.unwrap().iter().all(|one| one.dismissed_at.is_some()));
+        assert_eq!(db.find_restraints(agent).await.unwrap(), Restraints::default());
         assert_eq!(pause("+14155550111", "agent:1 contact:ann").await, None);
         assert_eq!(paused().await, []);
     }
