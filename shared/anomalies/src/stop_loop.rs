@@ -52,7 +52,7 @@ impl Anomalies {
             until,
         };
         if let Err(error) = self.reporter.report_pause(agent, &pause).await {
-            // The pause stands. A refused message names it, too.
+            // The pause stands, and a refused message reports it.
             tracing::warn!(%error, %agent, "pause not reported to its agent");
         }
         Ok(())

@@ -116,7 +116,7 @@ pub(super) fn check_pause(message: &ValidMessage, contact: &ContactState, now: T
     .on(message.channel)
     .retry_after(seconds)
     .detail("pausedUntil", until.to_rfc3339_opts(SecondsFormat::Millis, true))
-    .hint("write to it again after retryAfterSeconds, and only if a person reads it; an administrator ends the pause with DELETE /api/v1/contact-pauses/{pauseId}"))
+    .hint("write to it again after retryAfterSeconds, and only if a person reads it; an administrator finds the pause with GET /api/v1/contact-pauses and ends it with DELETE"))
 }
 
 /// Applies the rules at the time of the message, without effect. `earlier` parts of the text are sent before it.
