@@ -90,7 +90,7 @@ impl PgDatabase {
 
     pub async fn begin(&self) -> Result<PgTx, Error> {
         Ok(PgTx(PgSession {
-            tx: self.waits.measure(self.pool.begin()).await?,
+            tx: Transaction::begin(self.acquire().await?, None).await?,
             statements: self.statements,
         }))
     }
