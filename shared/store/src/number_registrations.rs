@@ -59,7 +59,6 @@ impl NumberRegistration {
     }
 }
 
-/// Builds a query over all columns.
 impl Store {
     /// Stores a registration. Fails with `Conflict` if the organization has one of the same subject.
     pub async fn create_number_registration(&self, new: &NumberRegistration) -> Result<(), StoreError> {

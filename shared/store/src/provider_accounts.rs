@@ -61,7 +61,6 @@ pub struct NewProviderAccount<'a> {
     pub is_subaccount: bool,
 }
 
-/// Builds a query over all columns, for text that is known when the program is compiled.
 impl Store {
     /// Notes that the vendor accepts the account. Returns whether it was failing.
     pub async fn note_working_account(&self, id: &ProviderAccountId, now: Timestamp) -> Result<bool, StoreError> {

@@ -128,7 +128,6 @@ pub struct SenderChange<'a> {
     pub primary: Option<bool>,
 }
 
-/// Builds a query over the columns of a sender.
 impl Store {
     /// Lists the senders of an agent, or of the pool without one, released ones left out, oldest first.
     pub async fn list_senders(&self, org: &OrgId, agent: Option<&AgentId>) -> Result<Vec<Sender>, StoreError> {
