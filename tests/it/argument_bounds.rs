@@ -63,13 +63,16 @@ async fn each_declared_bound_is_enforced_over_mcp() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_number_of_a_tool_declares_its_bounds() {
     /// Python's callers may exceed them, and waits end earlier: larger values are clamped.
-    const CLAMPED: [&str; 7] = [
+    const CLAMPED: [&str; 10] = [
         "comms_get_waiting_messages limit",
         "comms_list_sessions limit",
         "comms_get_session historyLimit",
         "comms_wait_events timeoutMs",
         "comms_attend_call waitMs",
         "comms_call_reply waitMs",
+        "comms_make_call timeLimitSeconds",
+        "comms_make_call ringSeconds",
+        "comms_call_on_behalf timeLimitSeconds",
         // No carrier takes it.
         "comms_whatsapp_action ttlSeconds",
     ];

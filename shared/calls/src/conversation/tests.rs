@@ -251,7 +251,7 @@ fn barge_in_ends_turn_and_keeps_played_text() {
         "{transcript:?}"
     );
     let cut = scenario.conversation.state().history.iter().rfind(|entry| entry.is_cut);
-    assert_eq!(cut.and_then(|entry| entry.unheard.as_deref()), Some("Then that."));
+    assert_eq!(cut.and_then(|entry| entry.unheard.as_deref()), Some("that."));
     assert_eq!(
         scenario.reply(Speaker::Agent, Some(1), " The rest.", true),
         Err(ReplyRejected::Superseded)
