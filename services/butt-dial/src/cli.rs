@@ -15,6 +15,10 @@ use crate::{
     rewrap_keys, rules, serve, simulator,
 };
 
+/// The stack of each thread, in bytes. In development builds, whose frames are several times larger, the onboarding of a customer over
+/// MCP needs more than the 2 MiB of the default. Only used pages take memory.
+const STACK: usize = 8 * 1024 * 1024;
+
 /// A communications server for AI agents: a phone number, SMS, e-mail and WhatsApp over MCP and REST.
 ///
 /// Without a command it serves everything in one process, on SQLite, with simulated carriers until you set credentials.
@@ -84,7 +88,10 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     install_tls();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the async runtime could not be started: {error}")),
