@@ -31,6 +31,12 @@ pub fn accept_null(schema: &mut Map<String, Value>) {
         {
             values.push(Value::Null);
         }
+        if let Some(Value::Array(forms)) = property.get_mut("anyOf") {
+            let null = json!({ "type": "null" });
+            if !forms.contains(&null) {
+                forms.push(null);
+            }
+        }
     }
 }
 
