@@ -268,6 +268,8 @@ class System:
         self.env = {
             **vendors,
             "DATABASE_URL": self.database_url,
+            # No replica, so lists stay on the primary. Its metrics are there.
+            "DATABASE_READ_URL": self.database_url,
             "NATS_URL": f"nats://127.0.0.1:{self.nats_port}",
             "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}",
             "CREDENTIALS_ENCRYPTION_KEY": "observability-test-key-of-this-run-only",
