@@ -15,8 +15,8 @@ use crate::{
     rewrap_keys, rules, serve, simulator,
 };
 
-/// The stack of each thread, in bytes. In development builds, whose frames are several times larger, the onboarding of a customer over
-/// MCP needs more than the 2 MiB of the default. Only used pages take memory.
+/// The stack of each thread, in bytes. Development builds have frames that are several times larger: the onboarding of a customer over MCP
+/// needs more than the 2 MiB of the default there. Only used pages take memory.
 const STACK: usize = 8 * 1024 * 1024;
 
 /// A communications server for AI agents: a phone number, SMS, e-mail and WhatsApp over MCP and REST.
