@@ -49,7 +49,7 @@ pub struct PoolStatus {
     /// Statements that wait for a connection.
     pub waiting: u64,
     /// Waits for a connection that have ended since the start, and their sum.
-    pub acquired: u64,
+    pub waits: u64,
     pub waited: Duration,
 }
 
@@ -196,12 +196,12 @@ impl Store {
     pub fn pool_status(&self) -> PoolStatus {
         match &self.engine {
             Engine::Postgres(db) => {
-                let (acquired, waited) = db.waits.ended();
+                let (waits, waited) = db.waits.ended();
                 PoolStatus {
                     open: db.pool.size(),
                     idle: db.pool.num_idle(),
                     waiting: db.waits.waiting(),
-                    acquired,
+                    waits,
                     waited,
                 }
             }

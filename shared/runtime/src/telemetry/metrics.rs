@@ -180,16 +180,16 @@ pub struct PoolMetrics {
     idle: IntGauge,
     max: IntGauge,
     waiting: IntGauge,
-    acquired: IntCounter,
+    waits: IntCounter,
     waited: Counter,
 }
 
 impl PoolMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauge = |name, help| register_gauge(registry, name, help);
-        let help = "Connections to Postgres that statements and transactions have taken from the pool.";
-        let acquired = IntCounter::new("bd_database_acquires_total", help)?;
-        registry.register(Box::new(acquired.clone()))?;
+        let help = "Waits of statements and transactions for a connection to Postgres that have ended.";
+        let waits = IntCounter::new("bd_database_acquires_total", help)?;
+        registry.register(Box::new(waits.clone()))?;
         let help = "Time that statements and transactions have waited for a connection to Postgres.";
         let waited = Counter::new("bd_database_wait_seconds_total", help)?;
         registry.register(Box::new(waited.clone()))?;
@@ -207,7 +207,7 @@ impl PoolMetrics {
                 "bd_database_waiting",
                 "Statements and transactions that wait for a connection to Postgres.",
             )?,
-            acquired,
+            waits,
             waited,
         })
     }
@@ -217,8 +217,7 @@ impl PoolMetrics {
         self.max.set(i64::from(max));
         self.idle.set(i64::try_from(status.idle).unwrap_or(i64::MAX));
         self.waiting.set(i64::try_from(status.waiting).unwrap_or(i64::MAX));
-        self.acquired
-            .inc_by(status.acquired.saturating_sub(self.acquired.get()));
+        self.waits.inc_by(status.waits.saturating_sub(self.waits.get()));
         self.waited
             .inc_by((status.waited.as_secs_f64() - self.waited.get()).max(0.0));
     }

@@ -26,7 +26,7 @@ both_engines! {
         store.check().await.unwrap();
         let before = store.pool_status();
         if !db.is_postgres() {
-            assert_eq!((before.acquired, before.waiting), (0, 0));
+            assert_eq!((before.waits, before.waiting), (0, 0));
             return;
         }
         let held = store.begin().await.unwrap();
@@ -41,7 +41,7 @@ both_engines! {
         let (checked, since) = tokio::join!(store.check(), release);
         checked.unwrap();
         let after = store.pool_status();
-        assert_eq!((after.acquired, after.waiting), (before.acquired + 2, 0));
+        assert_eq!((after.waits, after.waiting), (before.waits + 2, 0));
         assert!(after.waited > since);
 
         // A statement that is given up does not wait any more.
