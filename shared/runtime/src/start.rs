@@ -52,6 +52,7 @@ struct Door {
 /// Binds the sockets and assembles the platform. Waits for backends that are not there yet.
 pub fn prepare(config: Config) -> LocalBoxFuture<'static, Result<Prepared, StartError>> {
     let prepare = async move {
+        memory::use_small_pages();
         let lifecycle = Lifecycle::new();
         let mut door = Door::bind(&config, &lifecycle).await?;
         let port = door.address.port();
@@ -70,7 +71,6 @@ pub fn start(config: Config, roles: &[Role]) -> LocalBoxFuture<'_, Result<Runnin
 
 impl Door {
     async fn bind(config: &Config, lifecycle: &Lifecycle) -> Result<Self, StartError> {
-        memory::use_small_pages();
         let connections = http::raise_file_limit();
         let proxies = TrustedProxies::new(config.trusted_proxies.clone());
         let listener = bind(config, config.port, "PORT, HOST").await?;
