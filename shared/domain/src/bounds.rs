@@ -56,8 +56,6 @@ pub const REQUESTER: usize = 64;
 pub const MIN_RING_SECONDS: u32 = 5;
 pub const MAX_RING_SECONDS: u32 = 120;
 pub const MIN_CALL_SECONDS: u32 = 30;
-/// An installation may end calls earlier.
-pub const MAX_CALL_SECONDS: u32 = 14_400;
 
 // Accounts, tokens and trust.
 pub const AGENTS: u32 = 10_000;
