@@ -89,6 +89,9 @@ def test_call_is_heard_word_by_word(claimed):
     page.click("button:has-text('Hang up')")
     wait_until(page, "completed")
     page.wait_for_selector("#spoken", state="hidden")
+    owner.go(f"/calls/{call}")
+    page.locator(".unheard:has-text('twelve')").wait_for()
+    owner.picture("call-ended")
     assert "pwned" not in page.title()
 
 
