@@ -199,6 +199,7 @@ impl Store {
     /// Ends an anomaly that was last seen before `seen`, with its restraints. Returns whether it has ended now.
     pub async fn end_anomaly(&self, id: &str, seen: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
         const END: &str = "UPDATE anomalies SET ended_at = $3 WHERE id = $1 AND ended_at IS NULL AND last_at < $2";
+        const LIFT: &str = "DELETE FROM agent_restraints WHERE anomaly_id = $1";
         with_timeout(async {
             let mut tx = self.begin().await?;
             let ended = in_tx!(&mut tx, |db| sqlx::query(END)
@@ -232,6 +233,7 @@ impl Change {
             WHERE id = $1 AND coalesce(org_id, 'installation') = $2 AND ended_at IS NULL AND dismissed_at IS NULL
             RETURNING id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at, last_at,
                 alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at";
+        const LIFT: &str = "DELETE FROM agent_restraints WHERE anomaly_id = $1";
         // The subject names the contact. An anomaly without an agent has no pause.
         const RESUME: &str = "DELETE FROM contact_pauses WHERE org_id = $1 AND agent_id = $2 AND subject = $3";
         with_timeout(async {
@@ -259,9 +261,6 @@ impl Change {
         .await
     }
 }
-
-/// Ends the restraints of an anomaly.
-pub(crate) const LIFT: &str = "DELETE FROM agent_restraints WHERE anomaly_id = $1";
 
 /// Takes the one reaction to an anomaly.
 pub(crate) const REACT: &str = "UPDATE anomalies SET reacted_at = $2

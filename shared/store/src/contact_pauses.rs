@@ -5,7 +5,6 @@ use butt_dial_domain::{AgentId, OrgId, clock::Timestamp, ids};
 
 use crate::{
     Change, Store, StoreError,
-    anomalies::LIFT,
     engine::{Sql, in_tx, on_reader, with_timeout},
 };
 
@@ -123,6 +122,7 @@ impl Change {
         const DISMISS: &str = "UPDATE anomalies SET dismissed_at = $4, dismissed_by = $5
             WHERE coalesce(org_id, 'installation') = $1 AND detector = $3 AND ended_at IS NULL AND dismissed_at IS NULL
                 AND subject = (SELECT p.subject FROM contact_pauses p WHERE p.org_id = $1 AND p.id = $2) RETURNING id";
+        const LIFT: &str = "DELETE FROM agent_restraints WHERE anomaly_id = $1";
         const END: &str = "DELETE FROM contact_pauses WHERE org_id = $1 AND id = $2
             RETURNING id, agent_id, contact, subject, until_at";
         with_timeout(async {
