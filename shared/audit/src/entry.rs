@@ -4,10 +4,11 @@
 use butt_dial_domain::clock::Timestamp;
 use butt_dial_store::{AuditRow, UnsealedSend};
 use butt_dial_vault::{Vault, mac};
+use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    canonical,
+    canonical::{self, Member},
     hash::{Hash, digest},
 };
 
@@ -15,7 +16,7 @@ const VERSION: u32 = 1;
 
 /// Writes a time with microseconds, as both databases keep it.
 pub fn time(at: Timestamp) -> String {
-    at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// Writes the canonical form of a change. Absent values are left out.
@@ -58,43 +59,52 @@ impl SendRecord<'_> {
     }
 
     fn commitment(&self, nonce: &[u8; 32]) -> Hash {
-        let record = canonical::text(&self.to_json());
+        let record = canonical::object([
+            ("bodyHash", self.body_hash.into()),
+            ("recipient", self.recipient.into()),
+            ("sender", self.sender.into()),
+        ]);
         digest(&[b"butt-dial receipt 1\n", nonce, record.as_bytes()])
     }
 }
 
-/// Returns the secret that makes the record of a message unguessable. The holder of a receipt gets it.
-pub fn nonce(vault: &Vault, message: &str) -> [u8; 32] {
-    mac(&vault.key("audit receipts"), &[message.as_bytes()])
+/// The key of the secrets that make the records of messages unguessable.
+pub struct NonceKey([u8; 32]);
+
+impl NonceKey {
+    pub fn new(vault: &Vault) -> Self {
+        Self(vault.key("audit receipts"))
+    }
+
+    /// Returns the secret of a message. The holder of its receipt gets it.
+    pub fn nonce(&self, message: &str) -> [u8; 32] {
+        mac(&self.0, &[message.as_bytes()])
+    }
 }
 
 /// Writes the canonical form of the outcome of a send.
-pub fn send(vault: &Vault, row: &UnsealedSend) -> String {
+pub fn send(key: &NonceKey, row: &UnsealedSend) -> String {
     let record = SendRecord {
         sender: &row.sender,
         recipient: &row.recipient,
         body_hash: &row.body_hash,
     };
-    let commitment = record.commitment(&nonce(vault, &row.id));
-    let mut members = Map::new();
-    let mut add = |name: &str, value: Value| {
-        if !value.is_null() {
-            members.insert(name.into(), value);
-        }
-    };
-    add("v", json!(VERSION));
-    add("kind", json!("send"));
-    add("id", json!(row.id));
-    add("agent", json!(row.agent_id));
-    add("channel", json!(row.channel));
-    add("outcome", json!(row.status));
-    add("carrier", json!(row.carrier));
-    add("carrierId", json!(row.carrier_id));
-    add("carrierStatus", json!(row.carrier_status));
-    add("failure", json!(row.failure));
-    add("commitment", json!(hex::encode(commitment)));
-    add("at", json!(time(row.updated_at)));
-    canonical::text(&Value::Object(members))
+    let commitment = hex::encode(record.commitment(&key.nonce(&row.id)));
+    let at = time(row.updated_at);
+    canonical::object([
+        ("agent", row.agent_id.as_str().into()),
+        ("at", at.as_str().into()),
+        ("carrier", row.carrier.as_str().into()),
+        ("carrierId", (&row.carrier_id).into()),
+        ("carrierStatus", (&row.carrier_status).into()),
+        ("channel", row.channel.as_str().into()),
+        ("commitment", commitment.as_str().into()),
+        ("failure", (&row.failure).into()),
+        ("id", row.id.as_str().into()),
+        ("kind", "send".into()),
+        ("outcome", row.status.as_str().into()),
+        ("v", Member::Number(VERSION)),
+    ])
 }
 
 #[cfg(test)]
@@ -122,8 +132,8 @@ mod tests {
     }
 
     #[test]
-    fn send_shows_no_address() {
-        let vault = Vault::new(b"secret");
+    fn send_has_a_canonical_form_without_addresses() {
+        let key = NonceKey::new(&Vault::new(b"secret"));
         let at = Timestamp::from_timestamp_micros(1_700_000_000_000_000).unwrap();
         let row = UnsealedSend {
             id: "msg_1".into(),
@@ -141,14 +151,22 @@ mod tests {
             created_at: at,
             updated_at: at,
         };
-        let entry = send(&vault, &row);
+        let entry = send(&key, &row);
         assert!(!entry.contains("4155550"), "{entry}");
-        assert!(entry.contains(r#""outcome":"accepted""#));
+        let record =
+            canonical::text(&json!({ "sender": row.sender, "recipient": row.recipient, "bodyHash": row.body_hash }));
+        let commitment = digest(&[b"butt-dial receipt 1\n", &key.nonce("msg_1"), record.as_bytes()]);
+        let expected = json!({
+            "v": 1, "kind": "send", "id": "msg_1", "agent": "agt_1", "channel": "sms", "outcome": "accepted", "carrier": "twilio",
+            "carrierId": "SM1", "carrierStatus": "queued", "commitment": hex::encode(commitment),
+            "at": "2023-11-14T22:13:20.000000Z",
+        });
+        assert_eq!(entry, canonical::text(&expected));
         let other = UnsealedSend {
             recipient: "+14155550198".into(),
             ..row.clone()
         };
-        assert_ne!(entry, send(&vault, &other));
-        assert_ne!(entry, send(&Vault::new(b"other"), &row));
+        assert_ne!(entry, send(&key, &other));
+        assert_ne!(entry, send(&NonceKey::new(&Vault::new(b"other")), &row));
     }
 }

@@ -90,7 +90,7 @@ impl Audit {
         };
         let extra = json!({
             "entry": leaf.entry.map_or(Value::Null, Value::from),
-            "nonce": BASE64_STANDARD.encode(entry::nonce(&self.vault, message.id.as_str())),
+            "nonce": BASE64_STANDARD.encode(entry::NonceKey::new(&self.vault).nonce(message.id.as_str())),
             "record": record.to_json(),
         });
         let extra = canonical::text(&extra);

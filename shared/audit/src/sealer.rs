@@ -51,25 +51,16 @@ impl Audit {
     }
 
     async fn seal_round(&self, limit: u32) -> Result<usize, Failure> {
-        let logs = self.store.list_unsealed_logs(limit).await?;
-        if logs.is_empty() {
-            return Ok(0);
-        }
         let now = self.clock.now();
-        let with_genesis = |log: String| {
-            let chain = hash::genesis(&log).to_vec();
-            (log, chain)
-        };
-        let logs: Vec<_> = logs.into_iter().map(with_genesis).collect();
-        // The ends of the logs are read before their rows: when another sealer appends in between, the compare-and-set fails.
-        let heads = self.store.lease_logs(&logs, &self.replica, now, now + LEASE).await?;
-        let leased: Vec<&str> = heads.iter().map(|head| head.log.as_str()).collect();
-        if leased.is_empty() {
+        let changes = self.store.list_unsealed_changes(&self.replica, now, limit).await?;
+        let sends = self.store.list_unsealed_sends(&self.replica, now, limit).await?;
+        let mut by_log = self.entries(changes, sends);
+        if by_log.is_empty() {
             return Ok(0);
         }
-        let changes = self.store.list_unsealed_changes(&leased, limit).await?;
-        let sends = self.store.list_unsealed_sends(&leased, limit).await?;
-        let mut by_log = self.entries(changes, sends);
+        let with_genesis = |log: &String| (log.clone(), hash::genesis(log).to_vec());
+        let logs: Vec<_> = by_log.keys().map(with_genesis).collect();
+        let heads = self.store.lease_logs(&logs, &self.replica, now, now + LEASE).await?;
         let mut batches = Vec::new();
         for head in heads {
             if let Some(entries) = by_log.remove(&head.log) {
@@ -79,7 +70,7 @@ impl Audit {
         let count = batches.iter().map(|batch| batch.leaves.len()).sum();
         match count == 0 || self.store.append_leaves(&batches).await? {
             true => Ok(count),
-            // Another sealer has taken over a lease that had expired.
+            // Another sealer had the lease since the rows were read, or has taken it over.
             false => Ok(0),
         }
     }
@@ -96,11 +87,12 @@ impl Audit {
                 id: row.id,
             });
         }
+        let key = entry::NonceKey::new(&self.vault);
         for row in sends {
             by_log.entry(row.org_id.clone()).or_default().push(Entry {
                 kind: LeafKind::Send,
                 at: row.updated_at,
-                text: entry::send(&self.vault, &row),
+                text: entry::send(&key, &row),
                 id: row.id,
             });
         }

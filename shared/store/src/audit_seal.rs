@@ -70,6 +70,13 @@ struct LeafItem<'a> {
     entry: Option<&'a str>,
 }
 
+/// The place of a row in its log.
+#[derive(Serialize)]
+struct Place<'a> {
+    r#ref: &'a str,
+    seq: i64,
+}
+
 #[derive(Serialize)]
 struct NodeItem<'a> {
     log: &'a str,
@@ -85,18 +92,6 @@ struct NewLog<'a> {
 }
 
 impl Store {
-    /// Lists the logs that the oldest `limit` changes and the oldest `limit` outcomes without a place belong to.
-    pub async fn list_unsealed_logs(&self, limit: u32) -> Result<Vec<String>, StoreError> {
-        const SQL: &str = "SELECT coalesce(org_id, 'installation') AS log FROM
-                (SELECT org_id FROM audit WHERE seq IS NULL ORDER BY at, id LIMIT $1) AS changes
-            UNION SELECT org_id AS log FROM (SELECT org_id FROM messages
-                WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed') ORDER BY id LIMIT $1) AS sends";
-        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
-            .bind(i64::from(limit))
-            .fetch_all(db)
-            .await)?)
-    }
-
     /// Leases these logs to a sealer until `until`, except those that another one holds. Creates missing logs with
     /// chains that begin with the given values. Returns the ends of the leased ones.
     pub async fn lease_logs(
@@ -145,59 +140,68 @@ impl Store {
             .await)?)
     }
 
-    /// Lists the oldest changes of these logs without a place.
-    pub async fn list_unsealed_changes(&self, logs: &[&str], limit: u32) -> Result<Vec<AuditRow>, StoreError> {
-        const SQL: Sql = Sql {
-            postgres: "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after,
-                source, request_id, at, seq
-                FROM audit WHERE seq IS NULL
-                AND coalesce(org_id, 'installation') = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)))
-                ORDER BY at, id LIMIT $2",
-            sqlite: "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after, source,
+    /// Lists the changes without a place among the oldest `limit`, except those of logs that another sealer has leased.
+    pub async fn list_unsealed_changes(
+        &self,
+        sealer: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        const SQL: &str =
+            "SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after, source,
                 request_id, at, seq
-                FROM audit WHERE seq IS NULL AND coalesce(org_id, 'installation') IN (SELECT value FROM json_each($1))
-                ORDER BY at, id LIMIT $2",
-        };
-        let (sql, logs) = (self.sql(SQL), json::text(logs)?);
-        Ok(on_reader!(self, |db| sqlx::query_as(sql)
-            .bind(&logs)
+            FROM (SELECT id, org_id, actor, actor_kind, action, target, detail, state_before, state_after, source,
+                    request_id, at, seq
+                FROM audit WHERE seq IS NULL ORDER BY at, id LIMIT $3) AS oldest
+            WHERE coalesce(org_id, 'installation') NOT IN (
+                SELECT log FROM audit_logs WHERE sealer <> $1 AND lease_until > $2)
+            ORDER BY at, id";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(sealer)
+            .bind(now)
             .bind(i64::from(limit))
             .fetch_all(db)
             .await)?)
     }
 
-    /// Lists the oldest settled sends of these organizations without a place.
-    pub async fn list_unsealed_sends(&self, logs: &[&str], limit: u32) -> Result<Vec<UnsealedSend>, StoreError> {
-        const SQL: Sql = Sql {
-            postgres: "SELECT id, org_id, agent_id, channel, sender, recipient, body_hash, status, carrier,
-                carrier_id, carrier_status, failure, created_at, updated_at
-                FROM messages WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed')
-                AND org_id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB))) ORDER BY id LIMIT $2",
-            sqlite: "SELECT id, org_id, agent_id, channel, sender, recipient, body_hash, status, carrier, carrier_id,
+    /// Lists the settled sends without a place among the oldest `limit`, except those of logs that another sealer has leased.
+    pub async fn list_unsealed_sends(
+        &self,
+        sealer: &str,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<UnsealedSend>, StoreError> {
+        const SQL: &str =
+            "SELECT id, org_id, agent_id, channel, sender, recipient, body_hash, status, carrier, carrier_id,
                 carrier_status, failure, created_at, updated_at
+            FROM (SELECT id, org_id, agent_id, channel, sender, recipient, body_hash, status, carrier, carrier_id,
+                    carrier_status, failure, created_at, updated_at
                 FROM messages WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed')
-                AND org_id IN (SELECT value FROM json_each($1)) ORDER BY id LIMIT $2",
-        };
-        let (sql, logs) = (self.sql(SQL), json::text(logs)?);
-        Ok(on_reader!(self, |db| sqlx::query_as(sql)
-            .bind(&logs)
+                ORDER BY id LIMIT $3) AS oldest
+            WHERE org_id NOT IN (SELECT log FROM audit_logs WHERE sealer <> $1 AND lease_until > $2)
+            ORDER BY id";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(sealer)
+            .bind(now)
             .bind(i64::from(limit))
             .fetch_all(db)
             .await)?)
     }
 
     /// Appends entries to logs, all or nothing. Returns false, and changes nothing, when a log does not end where its batch
-    /// begins: another sealer has appended to it.
+    /// begins, or a row has a place already: another sealer has appended to it.
     pub async fn append_leaves(&self, batches: &[SealedBatch]) -> Result<bool, StoreError> {
         with_timeout(async {
             let mut tx = self.begin().await?;
             if !move_heads(&mut tx, batches).await? {
                 return Ok(false);
             }
-            let marked = insert_leaves(&mut tx, batches).await?;
+            // First: another sealer can have given them places since they were read.
+            let marked = mark_rows(&mut tx, batches).await?;
             if marked != batches.iter().map(|batch| batch.leaves.len() as u64).sum::<u64>() {
                 return Ok(false);
             }
+            insert_leaves(&mut tx, batches).await?;
             insert_nodes(&mut tx, batches).await?;
             tx.commit().await?;
             Ok(true)
@@ -243,9 +247,8 @@ async fn move_heads(tx: &mut Tx, batches: &[SealedBatch]) -> Result<bool, StoreE
     Ok(moved == batches.len() as u64)
 }
 
-/// Inserts the leaves, and marks their rows. Returns how many rows were without a place.
-async fn insert_leaves(tx: &mut Tx, batches: &[SealedBatch]) -> Result<u64, StoreError> {
-    const INSERT: Sql = Sql {
+async fn insert_leaves(tx: &mut Tx, batches: &[SealedBatch]) -> Result<(), StoreError> {
+    const SQL: Sql = Sql {
         postgres: "INSERT INTO audit_leaves (log, seq, kind, ref, leaf, chain, at, entry)
             SELECT log, seq, kind, ref, decode(leaf, 'hex'), decode(chain, 'hex'), at, entry
             FROM jsonb_to_recordset($1::JSONB) AS i (log TEXT, seq BIGINT, kind TEXT, ref TEXT, leaf TEXT, chain TEXT,
@@ -253,20 +256,6 @@ async fn insert_leaves(tx: &mut Tx, batches: &[SealedBatch]) -> Result<u64, Stor
         sqlite: "INSERT INTO audit_leaves (log, seq, kind, ref, leaf, chain, at, entry)
             SELECT value ->> 'log', value ->> 'seq', value ->> 'kind', value ->> 'ref', unhex(value ->> 'leaf'),
                 unhex(value ->> 'chain'), value ->> 'at', value ->> 'entry' FROM jsonb_each($1)",
-    };
-    const MARK_CHANGES: Sql = Sql {
-        postgres:
-            "UPDATE audit SET seq = i.seq FROM jsonb_to_recordset($1::JSONB) AS i (ref TEXT, seq BIGINT, kind TEXT)
-            WHERE i.kind = 'change' AND audit.id = i.ref AND audit.seq IS NULL",
-        sqlite: "UPDATE audit SET seq = i.value ->> 'seq' FROM jsonb_each($1) AS i
-            WHERE i.value ->> 'kind' = 'change' AND audit.id = i.value ->> 'ref' AND audit.seq IS NULL",
-    };
-    const MARK_SENDS: Sql = Sql {
-        postgres: "UPDATE messages SET receipt_seq = i.seq
-            FROM jsonb_to_recordset($1::JSONB) AS i (ref TEXT, seq BIGINT, kind TEXT)
-            WHERE i.kind = 'send' AND messages.id = i.ref AND messages.receipt_seq IS NULL",
-        sqlite: "UPDATE messages SET receipt_seq = i.value ->> 'seq' FROM jsonb_each($1) AS i
-            WHERE i.value ->> 'kind' = 'send' AND messages.id = i.value ->> 'ref' AND messages.receipt_seq IS NULL",
     };
     let leaves = batches
         .iter()
@@ -283,19 +272,40 @@ async fn insert_leaves(tx: &mut Tx, batches: &[SealedBatch]) -> Result<u64, Stor
             entry: leaf.entry.as_deref(),
         })
         .collect();
-    let items = json::text(&items)?;
-    let insert = tx.sql(INSERT);
-    in_tx!(tx, |db| sqlx::query(insert).bind(&items).execute(db).await.map(drop)?);
+    let (sql, items) = (tx.sql(SQL), json::text(&items)?);
+    in_tx!(tx, |db| sqlx::query(sql).bind(items).execute(db).await.map(drop)?);
+    Ok(())
+}
+
+/// Gives the rows of the leaves their places. Returns how many were without one.
+async fn mark_rows(tx: &mut Tx, batches: &[SealedBatch]) -> Result<u64, StoreError> {
+    const MARK_CHANGES: Sql = Sql {
+        postgres: "UPDATE audit SET seq = i.seq FROM jsonb_to_recordset($1::JSONB) AS i (ref TEXT, seq BIGINT)
+            WHERE audit.id = i.ref AND audit.seq IS NULL",
+        sqlite: "UPDATE audit SET seq = i.value ->> 'seq' FROM jsonb_each($1) AS i
+            WHERE audit.id = i.value ->> 'ref' AND audit.seq IS NULL",
+    };
+    const MARK_SENDS: Sql = Sql {
+        postgres: "UPDATE messages SET receipt_seq = i.seq
+            FROM jsonb_to_recordset($1::JSONB) AS i (ref TEXT, seq BIGINT)
+            WHERE messages.id = i.ref AND messages.receipt_seq IS NULL",
+        sqlite: "UPDATE messages SET receipt_seq = i.value ->> 'seq' FROM jsonb_each($1) AS i
+            WHERE messages.id = i.value ->> 'ref' AND messages.receipt_seq IS NULL",
+    };
     let mut marked = 0;
     for (kind, sql) in [(LeafKind::Change, MARK_CHANGES), (LeafKind::Send, MARK_SENDS)] {
-        let has_some = batches
-            .iter()
-            .flat_map(|batch| &batch.leaves)
-            .any(|leaf| leaf.kind == kind);
-        if has_some {
-            let sql = tx.sql(sql);
+        let leaves = batches.iter().flat_map(|batch| &batch.leaves);
+        let places: Vec<Place<'_>> = leaves
+            .filter(|leaf| leaf.kind == kind)
+            .map(|leaf| Place {
+                r#ref: &leaf.reference,
+                seq: leaf.seq,
+            })
+            .collect();
+        if !places.is_empty() {
+            let (sql, places) = (tx.sql(sql), json::text(&places)?);
             marked += in_tx!(tx, |db| sqlx::query(sql)
-                .bind(&items)
+                .bind(places)
                 .execute(db)
                 .await?
                 .rows_affected());

@@ -45,7 +45,7 @@ both_engines! {
 
 #[test]
 fn receipt_in_a_log_of_a_million_is_under_2_kb() {
-    let vault = Vault::new(b"secret");
+    let key = entry::NonceKey::new(&Vault::new(b"secret"));
     let at = at(0);
     let row = butt_dial_store::UnsealedSend {
         id: "msg_019e0000000070008000000000000000".into(),
@@ -69,8 +69,8 @@ fn receipt_in_a_log_of_a_million_is_under_2_kb() {
         body_hash: &row.body_hash,
     };
     let extra = json!({
-        "entry": entry::send(&vault, &row),
-        "nonce": BASE64_STANDARD.encode(entry::nonce(&vault, &row.id)),
+        "entry": entry::send(&key, &row),
+        "nonce": BASE64_STANDARD.encode(key.nonce(&row.id)),
         "record": record.to_json(),
     });
     let extra = canonical::text(&extra);
