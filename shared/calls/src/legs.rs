@@ -106,6 +106,7 @@ pub(crate) async fn charge_inbound(
         id: message,
         outcome: AttemptOutcome::Accepted,
         detail: None,
+        disclosed_to: None,
         at: now,
     };
     calls.store.settle_send(settled).await.map(drop)

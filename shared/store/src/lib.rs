@@ -5,7 +5,6 @@ mod account_notices;
 mod agent_status;
 mod agent_tokens;
 mod agents;
-mod ai_disclosures;
 mod alert_routes;
 mod alerts;
 mod anomalies;

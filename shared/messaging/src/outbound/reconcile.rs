@@ -300,6 +300,7 @@ async fn settle(
         result,
         outcome,
         detail: None,
+        disclosed_to: None,
         at: outbound.clock.now(),
     };
     let told = settle_and_tell(outbound, &message.agent, message.channel, settled).await;

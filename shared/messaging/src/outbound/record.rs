@@ -52,9 +52,6 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
             false
         }
     };
-    if let (Outcome::Accepted(_), Some(contact)) = (&outcome, &message.disclosed_to) {
-        record_disclosure(outbound, &message, contact).await;
-    }
     match outcome {
         Outcome::Accepted(acceptance) if is_written => {
             let call = message.dispatch.content.call.is_some();
@@ -68,15 +65,6 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
         }
         Outcome::Refused(refusal) if is_written => Err(refusal_error(&refusal, &message)),
         _ => Ok(pending_receipt(message)),
-    }
-}
-
-/// Records that the person has been told. If it fails, the next message has the disclosure once more.
-async fn record_disclosure(outbound: &Outbound, message: &ReservedMessage, contact: &str) {
-    let (channel, now) = (message.dispatch.channel, outbound.clock.now());
-    let recorded = outbound.store.record_disclosure(&message.org, channel, contact, now);
-    if let Err(error) = recorded.await {
-        tracing::warn!(%error, message_id = %message.dispatch.message, "disclosure not recorded");
     }
 }
 
@@ -124,6 +112,7 @@ fn settled_send(outbound: &Outbound, message: &ReservedMessage, outcome: &Outcom
         result,
         outcome: attempt_outcome(outcome),
         detail,
+        disclosed_to: message.disclosed_to.clone(),
         at: now,
     }
 }

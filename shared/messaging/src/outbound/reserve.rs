@@ -266,6 +266,7 @@ async fn withdraw(outbound: Arc<Outbound>, id: MessageId, failure: Code) {
             result: result.clone(),
             outcome: AttemptOutcome::NotSent,
             detail: None,
+            disclosed_to: None,
             at: outbound.clock.now(),
         };
         if outbound.store.settle_send(settled).await.is_ok() || outbound.tasks.is_closed() {

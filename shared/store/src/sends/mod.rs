@@ -106,6 +106,8 @@ pub struct SettledSend {
     pub outcome: AttemptOutcome,
     /// The carrier's code or the reason of ambiguity; never a body or an address.
     pub detail: Option<String>,
+    /// The key of a person: the message says that an AI assistant writes. Stored if the message is accepted.
+    pub disclosed_to: Option<String>,
     pub at: Timestamp,
 }
 

@@ -80,10 +80,11 @@ const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status F
 // All rows exist and are only updated. The upsert finds each by its key with any cached plan; the plan of an UPDATE with a join,
 // made while the table is new, scans the whole table for every batch after it has grown.
 const SETTLE: &str = "WITH item AS (
-    SELECT id, status, outcome, detail, at, frees_key, final, carrier_id, carrier_status, segments, cost, failure, check_at
+    SELECT id, status, outcome, detail, at, frees_key, final, carrier_id, carrier_status, segments, cost, failure, check_at,
+        disclosed
     FROM jsonb_to_recordset($1) AS i (id TEXT, status TEXT, outcome TEXT, detail TEXT, at TIMESTAMPTZ,
         frees_key INT, final INT, carrier_id TEXT, carrier_status TEXT, segments BIGINT, cost BIGINT, failure TEXT,
-        check_at TIMESTAMPTZ)
+        check_at TIMESTAMPTZ, disclosed TEXT)
 ), settled AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, verdict, carrier,
         estimate, day, attempts, created_at, idempotency_key, status, carrier_id, carrier_status, segments, cost, failure,
@@ -126,6 +127,11 @@ const SETTLE: &str = "WITH item AS (
     WHERE status IN ('accepted', 'unconfirmed') GROUP BY agent_id, day, channel ORDER BY agent_id, day, channel
     ON CONFLICT (agent_id, day, channel) DO UPDATE SET messages = usage.messages + excluded.messages,
         cost = usage.cost + excluded.cost
+), disclosed AS (
+    INSERT INTO ai_disclosures (org_id, channel, contact, at)
+    SELECT s.org_id, s.channel, i.disclosed, i.at FROM settled s JOIN item i USING (id)
+    WHERE i.disclosed IS NOT NULL AND s.status = 'accepted' ORDER BY s.org_id, s.channel, i.disclosed
+    ON CONFLICT DO NOTHING
 )
 SELECT id FROM settled";
 

@@ -115,6 +115,8 @@ pub struct SettleRow<'a> {
     cost: Option<i64>,
     failure: Option<&'static str>,
     check_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disclosed: Option<&'a str>,
 }
 
 impl<'a> From<&'a SettledSend> for SettleRow<'a> {
@@ -133,6 +135,7 @@ impl<'a> From<&'a SettledSend> for SettleRow<'a> {
             cost: None,
             failure: None,
             check_at: None,
+            disclosed: settled.disclosed_to.as_deref(),
         };
         match &settled.result {
             SendResult::Accepted {

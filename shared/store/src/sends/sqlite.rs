@@ -25,7 +25,7 @@ pub(crate) const TEMP_SCHEMA: &str = "
         content, keep, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
         budget_id, budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
-        check_at, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id);
+        check_at, disclosed, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id);
     CREATE TEMP VIEW accept_batch (items) AS SELECT NULL;
     CREATE TEMP VIEW settle_batch (items) AS SELECT NULL;
     CREATE TEMP VIEW write_batch (settling, accepting) AS SELECT NULL, NULL;
@@ -106,10 +106,11 @@ pub(crate) const TEMP_SCHEMA: &str = "
     CREATE TEMP TRIGGER settle INSTEAD OF INSERT ON settle_batch BEGIN
         DELETE FROM settling;
         INSERT INTO settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure, check_at,
-                org_id, agent_id, channel, day, estimate, cost, budget_id, task_id)
+                disclosed, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id)
             SELECT m.id, value ->> 'status', value ->> 'outcome', value ->> 'detail', value ->> 'at', value ->> 'frees_key',
                 value ->> 'carrier_id', value ->> 'carrier_status', value ->> 'segments', value ->> 'failure',
                 CASE WHEN value ->> 'final' = 0 AND m.carrier_id IS NOT NULL THEN value ->> 'at' ELSE value ->> 'check_at' END,
+                value ->> 'disclosed',
                 m.org_id, m.agent_id, m.channel, m.day, m.estimate,
                 CASE WHEN value ->> 'final' = 1 THEN coalesce(m.price, (value ->> 'cost') + m.extended, m.estimate) END,
                 m.budget_id, m.task_id
@@ -138,15 +139,18 @@ pub(crate) const TEMP_SCHEMA: &str = "
             WHERE status IN ('accepted', 'unconfirmed') GROUP BY agent_id, day, channel
             ON CONFLICT (agent_id, day, channel) DO UPDATE SET messages = usage.messages + excluded.messages,
                 cost = usage.cost + excluded.cost;
+        INSERT INTO ai_disclosures (org_id, channel, contact, at) SELECT org_id, channel, disclosed, at FROM settling
+            WHERE disclosed IS NOT NULL AND status = 'accepted' ON CONFLICT DO NOTHING;
     END;
     CREATE TEMP TRIGGER write INSTEAD OF INSERT ON write_batch BEGIN
         INSERT INTO settle_batch (items) SELECT NEW.settling WHERE NEW.settling <> '[]';
         INSERT INTO accept_batch (items) SELECT NEW.accepting WHERE NEW.accepting <> '[]';
     END";
 
-/// Settles first: the released money or idempotency key may be needed by an accept of the same batch.
-const WRITE: &str = "INSERT INTO write_batch (settling, accepting) VALUES ($1, $2)
-    RETURNING (SELECT json_group_array(id) FROM settling),
+/// Settles first: the released money or idempotency key may be needed by an accept of the same batch. The result is a statement after
+/// the commit, because each row before it would wake the caller once more.
+const WRITE: &str = "INSERT INTO write_batch (settling, accepting) VALUES ($1, $2);
+    SELECT (SELECT json_group_array(id) FROM settling),
         (SELECT json_group_array(json_array(id, omission)) FROM accepting)";
 
 const SETTLE: &str = "INSERT INTO settle_batch (items) VALUES ($1)
@@ -173,17 +177,12 @@ pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Wri
     ensure_distinct(accepts.iter().map(|send| &send.id))?;
     let settling = Json(settles.iter().copied().map(SettleRow::from).collect::<Vec<_>>());
     let accepting = Json(accepts.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
-    // To its end: the statement commits after its row.
-    let rows = sqlx::query_as(WRITE)
+    let written = sqlx::query_as(WRITE)
         .bind(&settling)
         .bind(&accepting)
-        .fetch_all(&db)
+        .fetch_one(&db)
         .await?;
-    let Some((Json(settled), Json(mut decided))): Option<(Json<HashSet<String>>, Json<Decided>)> =
-        rows.into_iter().next()
-    else {
-        return Err(StoreError::Shared("the write returned no row".into()));
-    };
+    let (Json(settled), Json(mut decided)): (Json<HashSet<String>>, Json<Decided>) = written;
     if accepts.is_empty() {
         // Those of the last accept.
         decided.clear();

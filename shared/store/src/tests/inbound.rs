@@ -478,7 +478,7 @@ both_engines! {
         }
     }
 
-    async fn disclosure_counts_for_its_channel(db: &Database) {
+    async fn disclosure_of_accepted_message_counts_for_its_channel(db: &Database) {
         let agent = new_agent(db).await;
         let channel = sender(db, &agent, Channel::Sms, "+14155550100").await;
         let is_disclosed = async |on: Channel, contact: &str| {
@@ -486,9 +486,17 @@ both_engines! {
             found.unwrap().is_disclosed
         };
         assert!(!is_disclosed(Channel::Sms, PERSON).await);
-        for _ in 0..2 {
-            db.record_disclosure(&agent.org_id, Channel::Sms, PERSON, morning()).await.unwrap();
-        }
+        let settle = async |key: &str, result| {
+            let message = text(&agent, key);
+            let id = message.id.clone();
+            db.accept_send(message).await.unwrap();
+            let told = SettledSend { disclosed_to: Some(PERSON.into()), ..settled(&id, result) };
+            assert!(db.settle_send(told).await.unwrap());
+        };
+        settle("refused", failed(true)).await;
+        assert!(!is_disclosed(Channel::Sms, PERSON).await, "the carrier has refused the message");
+        settle("first", accepted(1)).await;
+        settle("second", accepted(1)).await;
         assert!(is_disclosed(Channel::Sms, PERSON).await);
         assert!(!is_disclosed(Channel::Whatsapp, PERSON).await);
         assert!(!is_disclosed(Channel::Sms, STRANGER).await);

@@ -205,6 +205,7 @@ fn settled(message: &MessageId, result: SendResult) -> SettledSend {
         result,
         outcome,
         detail: None,
+        disclosed_to: None,
         at: morning() + seconds(1),
     }
 }
