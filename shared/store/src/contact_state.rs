@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use butt_dial_domain::{AgentId, Channel, ChannelId, MessageId, OrgId, clock::Timestamp};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use sqlx::types::Json;
 
 use crate::{StoreError, column::text_column, engine::Sql, kept_connection::KeptConnection, postgres::PgDatabase};
 
 /// The consent of a contact on a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum ConsentStatus {
     Granted,
@@ -55,7 +56,8 @@ pub struct ContactState {
     pub paused_until: Option<Timestamp>,
 }
 
-#[derive(sqlx::FromRow)]
+/// A row of Postgres, or a list of values of SQLite in the order of the fields.
+#[derive(sqlx::FromRow, Deserialize)]
 struct ContactRow {
     suppression: Option<String>,
     /// The status, and the kind after a colon.
@@ -131,6 +133,7 @@ fn as_erased_key<S: Serializer>(hash: &[u8; 32], serializer: S) -> Result<S::Ok,
 }
 
 // Returns a row per query, in the order of the queries. On the channels of one number, the latest word of the person counts.
+// SQLite returns all in one row: each row of a statement can wake its caller, which costs more than the row.
 const FIND: Sql = Sql {
     postgres: "SELECT
             (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address IN (i.address, i.contact, i.erased)
@@ -162,7 +165,7 @@ const FIND: Sql = Sql {
                 value ->> 'channel_id' AS channel_id, value ->> 'agent_id' AS agent_id, value ->> 'contact' AS contact,
                 value ->> 'erased' AS erased, value ->> 'idempotency_key' AS key
             FROM jsonb_each($1)
-        ) SELECT
+        ), contact AS (SELECT i.n,
             (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address IN (i.address, i.contact, i.erased)
                 AND s.channel IN ('*', i.channel) ORDER BY s.channel LIMIT 1) AS suppression,
             (SELECT status || coalesce(':' || consent_kind, '') FROM consents c WHERE c.org_id = i.org_id
@@ -183,7 +186,9 @@ const FIND: Sql = Sql {
             EXISTS (SELECT 1 FROM ai_disclosures d WHERE d.org_id = i.org_id AND d.channel = i.channel
                 AND d.contact = i.contact) AS is_disclosed,
             (SELECT p.until_at FROM contact_pauses p WHERE p.agent_id = i.agent_id AND p.contact = i.contact) AS paused_until
-        FROM item AS i ORDER BY i.n",
+        FROM item AS i
+        ) SELECT json_group_array(json_array(suppression, consent, marketing, last_inbound_at, recipient_agent, prior_request,
+            conversation, json(iif(is_disclosed, 'true', 'false')), paused_until) ORDER BY n) FROM contact",
 };
 
 pub(crate) async fn find_in_postgres(
@@ -202,9 +207,9 @@ pub(crate) async fn find_in_sqlite(
     queries: Arc<[ContactQuery]>,
 ) -> Result<Vec<ContactState>, StoreError> {
     let find = async |mut db| {
-        let rows: Vec<ContactRow> = sqlx::query_as(FIND.sqlite)
+        let Json(rows): Json<Vec<ContactRow>> = sqlx::query_scalar(FIND.sqlite)
             .bind(Json(&*queries))
-            .fetch_all(&mut db)
+            .fetch_one(&mut db)
             .await?;
         Ok((rows, db))
     };
