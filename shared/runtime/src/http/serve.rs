@@ -65,14 +65,14 @@ pub struct Routes {
 impl Routes {
     pub fn new(first: Router) -> Self {
         Self {
-            first,
+            first: prepared(first),
             last: Arc::default(),
         }
     }
 
     /// Replaces the routes, once.
     pub fn replace(&self, router: Router) {
-        if self.last.set(router).is_err() {
+        if self.last.set(prepared(router)).is_err() {
             tracing::error!("routes replaced twice");
         }
     }
@@ -80,6 +80,11 @@ impl Routes {
     fn current(&self) -> Router {
         self.last.get().unwrap_or(&self.first).clone()
     }
+}
+
+/// Applies the layers to the routes now. Otherwise axum does it again for every request.
+fn prepared(router: Router) -> Router {
+    router.with_state(())
 }
 
 impl HttpListener {
