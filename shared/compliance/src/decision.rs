@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use butt_dial_domain::{Code, clock::Timestamp};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -42,16 +43,32 @@ pub struct Finding {
 impl Finding {
     /// Returns the finding as it is shown and stored. Contains no address.
     pub fn view(&self) -> Value {
-        let severity: &str = self.severity.into();
-        json!({
-            "rule": &*self.rule.id,
-            "ruleVersion": self.rule.version,
-            "severity": severity,
-            "fact": self.fact,
-            "remedy": self.remedy,
-            "source": self.rule.source,
-        })
+        json!(self.shown())
     }
+
+    /// Returns the finding as it is shown and stored, without copies: each send stores its findings.
+    pub(crate) fn shown(&self) -> ShownFinding<'_> {
+        ShownFinding {
+            fact: &self.fact,
+            remedy: &self.remedy,
+            rule: &self.rule.id,
+            rule_version: self.rule.version,
+            severity: self.severity.into(),
+            source: &self.rule.source,
+        }
+    }
+}
+
+/// A finding in the order of the names, as in the form of `view`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownFinding<'a> {
+    fact: &'a str,
+    remedy: &'a str,
+    rule: &'a str,
+    rule_version: u32,
+    severity: &'static str,
+    source: &'a str,
 }
 
 /// The verdict with all findings, the most severe first.

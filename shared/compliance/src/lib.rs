@@ -40,6 +40,7 @@ pub use place::{Confidence, Place};
 pub use rule::{Evaluator, Rule, Severity};
 pub use rule_set::{RuleError, RuleSet};
 
+use decision::ShownFinding;
 use rules::Observation;
 
 /// The id of the rule about the content, which is code alone.
@@ -100,8 +101,16 @@ struct Record<'a> {
     rule_set: &'a str,
     /// Without the content, which is not stored.
     verdict: &'static str,
-    findings: Vec<Value>,
+    findings: Vec<RecordedFinding<'a>>,
     facts: &'a Facts,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum RecordedFinding<'a> {
+    /// The reason of a refusal that no rule has found.
+    Reason(&'a Value),
+    Rule(ShownFinding<'a>),
 }
 
 impl Ruling {
@@ -118,11 +127,15 @@ impl Ruling {
     }
 
     fn record_with(&self, first: Option<&Value>) -> String {
-        let findings = self.decision.findings.iter().map(Finding::view);
+        let findings = self.decision.findings.iter().map(Finding::shown);
         let record = Record {
             rule_set: self.rule_set.version(),
             verdict: self.decision.label(),
-            findings: first.cloned().into_iter().chain(findings).collect(),
+            findings: first
+                .map(RecordedFinding::Reason)
+                .into_iter()
+                .chain(findings.map(RecordedFinding::Rule))
+                .collect(),
             facts: &self.facts,
         };
         // Consists of strings, numbers and lists of them, so serialization cannot fail.
