@@ -72,8 +72,8 @@ pub fn find(text: &str) -> Option<&'static str> {
     let matcher = &*MATCHER;
     let mut place = Place::default();
     // The end of the last word of each step that a phrase has reached. A later word is nearer to what follows, so it is the
-    // only one that counts.
-    let mut reached: Vec<Vec<Option<Place>>> = PHRASES.iter().map(|phrase| vec![None; phrase.steps.len()]).collect();
+    // only one that counts. Most texts have no word of a phrase.
+    let mut reached: Vec<Vec<Option<Place>>> = Vec::new();
     for hit in matcher.automaton.find_overlapping_iter(text) {
         let (start, end) = (hit.start(), hit.end());
         let word = &text[start..end];
@@ -93,6 +93,9 @@ pub fn find(text: &str) -> Option<&'static str> {
                 let is_link = LINK.iter().any(|link| word.eq_ignore_ascii_case(link));
                 if !(is_link || is_boundary(text, start) && is_boundary(text, end)) {
                     continue;
+                }
+                if reached.is_empty() {
+                    reached = PHRASES.iter().map(|phrase| vec![None; phrase.steps.len()]).collect();
                 }
                 place.advance(text, end);
                 for (phrase, step) in steps {
