@@ -20,6 +20,22 @@ pub(crate) fn read(text: &str) -> Option<Number> {
     if text.chars().count() > MAX_TEXT {
         return None;
     }
+    let (digits, has_trunk_prefix) = match text.strip_prefix('+') {
+        // E.164 already, as most numbers of a send are.
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => (digits.to_owned(), false),
+        _ => written_digits(text)?,
+    };
+    if digits.starts_with('0') {
+        return None;
+    }
+    let given = without_trunk_prefix(digits, has_trunk_prefix);
+    let current = current_number(&given);
+    let dialled = current.as_deref().unwrap_or(&given);
+    ((7..=15).contains(&given.len()) && is_dialable(dialled)).then_some(Number { given, current })
+}
+
+/// Returns the digits of a number as people write it, without `+` or `00`, and whether they contain `(0)`.
+fn written_digits(text: &str) -> Option<(String, bool)> {
     let plain: String = text.chars().filter_map(plain).collect();
     let scheme = plain.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("tel:"));
     let plain = match scheme {
@@ -44,14 +60,8 @@ pub(crate) fn read(text: &str) -> Option<Number> {
         .or_else(|| plain.strip_prefix("00").filter(|rest| !rest.starts_with('0')))?;
     let has_number_format = rest.bytes().all(|b| b.is_ascii_digit() || b" -().".contains(&b));
     let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
-    if !has_number_format || digits.starts_with('0') {
-        return None;
-    }
     let compact: String = rest.chars().filter(|c| *c != ' ').collect();
-    let given = without_trunk_prefix(digits, compact.contains("(0)"));
-    let current = current_number(&given);
-    let dialled = current.as_deref().unwrap_or(&given);
-    ((7..=15).contains(&given.len()) && is_dialable(dialled)).then_some(Number { given, current })
+    has_number_format.then(|| (digits, compact.contains("(0)")))
 }
 
 /// The kind of a number in its numbering plan. Ported numbers keep it.
