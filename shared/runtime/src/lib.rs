@@ -7,7 +7,6 @@ pub mod health;
 pub mod http;
 pub mod installation_proof;
 pub mod lifecycle;
-mod memory;
 pub mod phones;
 pub mod platform;
 pub mod role;

@@ -11,7 +11,6 @@ use futures::{FutureExt, future::LocalBoxFuture};
 use crate::{
     Backend, Config, Lifecycle, Platform, Role, health,
     http::{self, ConnectionLimits, HttpListener, Routes, TrustedProxies},
-    memory,
     platform::StartError,
     telemetry::MetricExporter,
 };
@@ -52,7 +51,6 @@ struct Door {
 /// Binds the sockets and assembles the platform. Waits for backends that are not there yet.
 pub fn prepare(config: Config) -> LocalBoxFuture<'static, Result<Prepared, StartError>> {
     let prepare = async move {
-        memory::use_small_pages();
         let lifecycle = Lifecycle::new();
         let mut door = Door::bind(&config, &lifecycle).await?;
         let port = door.address.port();
