@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -149,7 +150,8 @@ impl Prepared {
         }
         health::watch_backends(&platform);
         export_metrics(&platform, roles)?;
-        let observe = from_fn_with_state(platform.telemetry.clone(), http::observe);
+        // The layer clones its state twice a request, and every metric has a counter of its clones that all threads share.
+        let observe = from_fn_with_state(Arc::new(platform.telemetry.clone()), http::observe);
         let metrics_address = door.metrics.as_ref().map(|listener| listener.address);
         if let Some(listener) = door.metrics.take() {
             let routes = Routes::new(health::metrics_router(platform.clone()).layer(observe.clone()));

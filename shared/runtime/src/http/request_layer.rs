@@ -2,7 +2,7 @@
 //! error, and the security headers. `tower-http`'s request-id and trace layers are not used: they accept the client's own id, and they wrap every
 //! response body in two more types.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -32,7 +32,7 @@ fn without_slash(route: &str) -> &str {
 }
 
 /// Observes one request. For `axum::middleware::from_fn_with_state`.
-pub async fn observe(State(telemetry): State<Telemetry>, mut request: Request, next: Next) -> Response {
+pub async fn observe(State(telemetry): State<Arc<Telemetry>>, mut request: Request, next: Next) -> Response {
     // The route pattern, not the path: paths contain ids, and metric labels must be bounded.
     let route = request
         .extensions()
