@@ -1,11 +1,12 @@
 //! Retention: purges contents of events and attachments after the operator's retention time, contents of delivered events shortly
-//! after delivery, and the rows of tables that grow after their own times.
+//! after delivery, and the rows of tables that grow after their own times. A legal hold on an organization keeps everything of it; one
+//! on a person keeps what is about the person.
 
 use std::time::Duration;
 
 use butt_dial_domain::{Clock, Failure, clock::Timestamp};
 use butt_dial_store::{AgentRows, Store, StoreError, TimedRows};
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 
 use crate::media::Blobs;
 
@@ -17,6 +18,9 @@ const CHALLENGES: Duration = Duration::from_secs(24 * 3_600);
 
 /// Requests to callbacks are for finding faults of hosts.
 const CALLBACK_ATTEMPTS: Duration = Duration::from_secs(14 * 24 * 3_600);
+
+/// Events with attachments that are compared with holds together.
+const EVENTS: usize = 500;
 
 /// How long rows are kept. `None`: for ever.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,16 +67,34 @@ impl Retention {
         let contents = self.store.purge_contents(before).await?;
         let fallbacks = self.store.purge_fallbacks(before).await?;
         let kept = self.store.purge_kept_texts(self.clock.now()).await?;
-        let held = self.store.list_held_organizations().await?;
         let blobs = match &self.blobs {
-            Some(blobs) => blobs.purge_before(before.date_naive(), &held).await.map_err(|error| {
-                tracing::warn!(error, "attachment purge failed");
-                Failure::unavailable("the storage of attachments does not answer")
-            })?,
+            Some(blobs) => self.purge_blobs(blobs, before.date_naive()).await?,
             None => 0,
         };
         let contents = contents.saturating_add(fallbacks).saturating_add(kept);
         Ok(usize::try_from(contents).unwrap_or(usize::MAX).saturating_add(blobs))
+    }
+
+    /// Purges the attachments of days before `day`. Returns how many.
+    async fn purge_blobs(&self, blobs: &Blobs, day: NaiveDate) -> Result<usize, Failure> {
+        let failed = |error: String| {
+            tracing::warn!(error, "attachment purge failed");
+            Failure::unavailable("the storage of attachments does not answer")
+        };
+        let held = self.store.list_held_organizations().await?;
+        let mut count = blobs.purge_before(day, &held).await.map_err(failed)?;
+        let holds = self.store.list_person_holds().await?;
+        for org in holds.organizations() {
+            let events = blobs.list_events_before(day, org).await.map_err(failed)?;
+            for page in events.chunks(EVENTS) {
+                let ids: Vec<String> = page.iter().map(|(_, id)| id.clone()).collect();
+                let free = self.store.find_free_events(&holds, org, &ids).await?;
+                for (of, event) in page.iter().filter(|(_, id)| free.contains(id)) {
+                    count += blobs.purge_event_of(*of, org, event).await.map_err(failed)?;
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// Deletes rows that are older than the times of their kinds. Returns how many. A failure of one kind does not keep the others:

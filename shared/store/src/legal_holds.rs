@@ -1,4 +1,4 @@
-//! Legal holds: while one is in force, nothing of the organization or the person is erased, and nothing of the organization expires.
+//! Legal holds: while one is in force, nothing of the organization or the person is erased or expires.
 
 use butt_dial_domain::{OrgId, clock::Timestamp};
 

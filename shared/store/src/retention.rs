@@ -1,126 +1,23 @@
 //! Retention: deletes the content of old events and calls and of stored fallbacks, and old rows of tables that grow. Every statement
 //! looks at a bounded number of rows, found by an index: one that runs into the statement timeout would never make progress. No
-//! row of an organization with a legal hold is deleted.
+//! row of an organization with a legal hold is deleted by the statements here; `expiring_rows.rs` deletes those that are about no
+//! held person.
 
 use std::time::Duration;
 
-use butt_dial_domain::{AgentId, CallId, ChallengeId, MessageId, clock::Timestamp, ids};
+use butt_dial_domain::{AgentId, clock::Timestamp, ids};
 
 use crate::{
     Store, StoreError,
     engine::{Sql, on_reader, on_writer},
+    expiring_rows::ExpiringColumn,
+    timed_rows::TimedRows,
 };
 
 /// Rows of one statement. Small, because Postgres cancels statements that run longer than the statement timeout.
 const BATCH: i64 = 500;
 /// Between two batches of a long deletion, so that others get the rows and the disk.
 const PAUSE: Duration = Duration::from_millis(10);
-/// The ids of audit entries begin with it.
-const AUDIT_PREFIX: &str = "aud_";
-
-/// Rows with ids that sort by time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimedRows {
-    /// Messages with a known outcome.
-    Messages,
-    /// Scheduled sends that were sent, have failed or were cancelled.
-    ScheduledSends,
-    Attempts,
-    AuditEntries,
-    /// One-time codes, in whatever state.
-    Challenges,
-    /// Messages that compliance has refused.
-    Refusals,
-    /// Anomalies that have ended.
-    Anomalies,
-    /// Announced campaigns.
-    Campaigns,
-    CallbackAttempts,
-}
-
-impl TimedRows {
-    fn prefixes(self) -> &'static [&'static str] {
-        match self {
-            // The message of a call has the id of the call.
-            Self::Messages | Self::ScheduledSends | Self::Attempts => &[MessageId::PREFIX, CallId::PREFIX],
-            Self::AuditEntries => &[AUDIT_PREFIX],
-            Self::Challenges => &[ChallengeId::PREFIX],
-            Self::Refusals => &[crate::refusals::REFUSAL_PREFIX],
-            Self::Anomalies => &[crate::anomalies::ANOMALY_PREFIX],
-            Self::Campaigns => &[crate::campaigns::CAMPAIGN_PREFIX],
-            Self::CallbackAttempts => &[crate::callback_attempts::CALLBACK_ATTEMPT_PREFIX],
-        }
-    }
-
-    /// The last of the next ids after `$1` and before `$2`.
-    fn step(self) -> &'static str {
-        match self {
-            Self::Messages => {
-                "SELECT MAX(id) FROM (SELECT id FROM messages WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
-            }
-            Self::ScheduledSends => {
-                "SELECT MAX(id) FROM (SELECT id FROM scheduled_sends WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
-            }
-            Self::Attempts => {
-                "SELECT MAX(id) FROM (SELECT message_id AS id FROM attempts WHERE message_id > $1 AND message_id < $2
-                    ORDER BY message_id LIMIT $3) AS step"
-            }
-            Self::AuditEntries => {
-                "SELECT MAX(id) FROM (SELECT id FROM audit WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
-            }
-            Self::Refusals => {
-                "SELECT MAX(id) FROM (SELECT id FROM refusals WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
-            }
-            Self::Anomalies => {
-                "SELECT MAX(id) FROM (SELECT id FROM anomalies WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
-            }
-            Self::Campaigns => {
-                "SELECT MAX(id) FROM (SELECT id FROM announced_campaigns WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
-            }
-            Self::CallbackAttempts => {
-                "SELECT MAX(id) FROM (SELECT id FROM callback_attempts WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
-            }
-            Self::Challenges => {
-                "SELECT MAX(id) FROM (SELECT id FROM challenges WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
-            }
-        }
-    }
-
-    /// Deletes the rows after `$1` up to `$2` that are older than `$3` and no longer needed.
-    fn delete(self) -> &'static str {
-        match self {
-            Self::Messages => {
-                "DELETE FROM messages WHERE id > $1 AND id <= $2 AND created_at < $3
-                    AND check_at IS NULL AND content IS NULL AND fallback IS NULL
-                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = messages.org_id)"
-            }
-            Self::ScheduledSends => {
-                "DELETE FROM scheduled_sends WHERE id > $1 AND id <= $2 AND created_at < $3 AND state IN ('sent', 'failed')
-                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = scheduled_sends.org_id)"
-            }
-            Self::Attempts => {
-                "DELETE FROM attempts WHERE message_id > $1 AND message_id <= $2 AND started_at < $3
-                    AND NOT EXISTS (SELECT 1 FROM messages m JOIN legal_holds h ON h.org_id = m.org_id
-                        WHERE m.id = attempts.message_id)"
-            }
-            Self::AuditEntries => {
-                "DELETE FROM audit WHERE id > $1 AND id <= $2 AND at < $3
-                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = audit.org_id)"
-            }
-            Self::Refusals => {
-                "DELETE FROM refusals WHERE id > $1 AND id <= $2 AND created_at < $3
-                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = refusals.org_id)"
-            }
-            Self::Anomalies => "DELETE FROM anomalies WHERE id > $1 AND id <= $2 AND ended_at < $3",
-            Self::Campaigns => "DELETE FROM announced_campaigns WHERE id > $1 AND id <= $2 AND ends_at < $3",
-            Self::CallbackAttempts => {
-                "DELETE FROM callback_attempts WHERE id > $1 AND id <= $2 AND at < $3
-                    AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = callback_attempts.org_id)"
-            }
-            Self::Challenges => "DELETE FROM challenges WHERE id > $1 AND id <= $2 AND created_at < $3",
-        }
-    }
-}
 
 /// Rows that are found by their agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +45,7 @@ impl AgentRows {
 impl Store {
     /// Deletes rows that are older than `before`. Returns how many.
     pub async fn delete_timed(&self, rows: TimedRows, before: Timestamp) -> Result<u64, StoreError> {
+        let holds = self.list_person_holds().await?;
         let mut deleted = 0;
         for prefix in rows.prefixes() {
             let (mut after, end) = ((*prefix).to_owned(), ids::earliest(prefix, before));
@@ -166,6 +64,7 @@ impl Store {
                     .execute(db)
                     .await
                     .map(|done| done.rows_affected()))?;
+                deleted += self.delete_free_timed(rows, (&after, &last), before, &holds).await?;
                 after = last;
                 tokio::time::sleep(PAUSE).await;
             }
@@ -184,12 +83,18 @@ impl Store {
                 .bind(BATCH)
                 .fetch_all(db)
                 .await)?;
-            let Some(last) = agents.last() else { return Ok(deleted) };
+            let Some(last) = agents.last() else { break };
             after.clone_from(last);
             for agent in agents {
                 deleted += self.delete_of_agent(rows, &AgentId::from(agent), before).await?;
             }
         }
+        let holds = self.list_person_holds().await?;
+        deleted += match rows {
+            AgentRows::Events => self.delete_free_events(before, &holds).await?,
+            AgentRows::Calls => self.expire_free(ExpiringColumn::Calls, before, &holds).await?,
+        };
+        Ok(deleted)
     }
 
     async fn delete_of_agent(&self, rows: AgentRows, agent: &AgentId, before: Timestamp) -> Result<u64, StoreError> {
@@ -233,6 +138,9 @@ impl Store {
         };
         let events = self.purge(self.sql(EVENTS), before).await?;
         let calls = self.purge(self.sql(CALLS), before).await?;
+        let holds = self.list_person_holds().await?;
+        let events = events + self.expire_free(ExpiringColumn::EventContents, before, &holds).await?;
+        let calls = calls + self.expire_free(ExpiringColumn::CallContents, before, &holds).await?;
         Ok(events + calls)
     }
 
@@ -248,7 +156,9 @@ impl Store {
                 WHERE id IN (SELECT id FROM messages WHERE fallback IS NOT NULL AND created_at < $1
                     AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.org_id = messages.org_id) LIMIT $2)",
         };
-        self.purge(self.sql(SQL), before).await
+        let purged = self.purge(self.sql(SQL), before).await?;
+        let holds = self.list_person_holds().await?;
+        Ok(purged + self.expire_free(ExpiringColumn::Fallbacks, before, &holds).await?)
     }
 
     /// Repeats the statement until it changes fewer than `BATCH` rows. Returns the sum.
@@ -270,7 +180,7 @@ impl Store {
         }
     }
 
-    /// Deletes the content of events that were delivered before `before` and kept it (`confirm_events` with `retain_body`).
+    /// Deletes the content of events that were delivered before `before` and kept it (`confirm_events` with `retain_body`). Returns how many.
     pub async fn purge_delivered(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: Sql = Sql {
             postgres: "WITH old AS MATERIALIZED (
@@ -283,6 +193,11 @@ impl Store {
                     AND NOT EXISTS (SELECT 1 FROM agents a JOIN legal_holds h ON h.org_id = a.org_id WHERE a.id = events.agent_id)
                 LIMIT $2)",
         };
-        self.purge(self.sql(SQL), before).await
+        let purged = self.purge(self.sql(SQL), before).await?;
+        let holds = self.list_person_holds().await?;
+        Ok(purged
+            + self
+                .expire_free(ExpiringColumn::DeliveredContents, before, &holds)
+                .await?)
     }
 }

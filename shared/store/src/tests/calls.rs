@@ -42,7 +42,7 @@ fn status_report(carrier_id: &str, status: CallStatus, after: i64) -> CallChange
     }
 }
 
-fn conclusion(carrier_id: &str, turns: i64, after: i64) -> CallChange {
+pub fn conclusion(carrier_id: &str, turns: i64, after: i64) -> CallChange {
     CallChange {
         conclusion: Some(Conclusion {
             handled_by: "agent".into(),
@@ -74,7 +74,7 @@ fn batch_of(after: u64, calls: Vec<CallChange>) -> InboundBatch {
     }
 }
 
-async fn receive(store: &Store, calls: Vec<CallChange>) -> Applied {
+pub async fn receive(store: &Store, calls: Vec<CallChange>) -> Applied {
     let after = store.find_log_position("INBOUND").await.unwrap();
     store.apply_inbound(&batch_of(after, calls), &|_| None).await.unwrap()
 }

@@ -106,7 +106,7 @@ both_engines! {
         assert_eq!((received(db, &other).await[0].1, sent(db, &other).await), (true, vec![true]));
         db.execute(&format!(
             "INSERT INTO legal_holds (org_id, contact_hash, id, reason, actor, created_at)
-                VALUES ('{}', 'h', 'hld', 'x', 'x', CURRENT_TIMESTAMP)", other.org_id)).await;
+                VALUES ('{}', '*', 'hld', 'x', 'x', CURRENT_TIMESTAMP)", other.org_id)).await;
         keep(db, &other, 0).await;
         assert_eq!(db.purge_kept_texts(morning() + days(60)).await.unwrap(), 0, "a hold stops the expiry");
         db.execute("DELETE FROM legal_holds").await;

@@ -42,6 +42,7 @@ mod migrations;
 mod number_registrations;
 mod partitions;
 mod people;
+mod person_holds;
 mod provider_accounts;
 mod receipts;
 mod recipients;

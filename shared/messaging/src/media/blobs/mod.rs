@@ -162,27 +162,39 @@ impl Blobs {
 
     /// Purges the blobs of an event that was created at this time. Returns how many.
     pub async fn purge_event(&self, at: Timestamp, org: &OrgId, event: &str) -> Result<usize, String> {
-        let prefix = self.path(&format!("{}/{org}/{event}", at.date_naive()));
+        self.purge_event_of(at.date_naive(), org, event).await
+    }
+
+    /// Purges the blobs of an event of a day. Returns how many.
+    pub async fn purge_event_of(&self, day: NaiveDate, org: &OrgId, event: &str) -> Result<usize, String> {
+        let prefix = self.path(&format!("{day}/{org}/{event}"));
         self.purge_below(&prefix, |_| true).await
+    }
+
+    /// Lists the events of an organization with blobs of a day before `day`, with the day.
+    pub async fn list_events_before(&self, day: NaiveDate, org: &OrgId) -> Result<Vec<(NaiveDate, String)>, String> {
+        let mut events = Vec::new();
+        for (of, prefix) in self.list_days_before(day).await? {
+            let listed = self.store.list_with_delimiter(Some(&prefix.join(org.as_str()))).await;
+            let listed = listed.map_err(|error| error.to_string())?.common_prefixes;
+            events.extend(listed.iter().filter_map(|key| Some((of, key.filename()?.to_owned()))));
+        }
+        Ok(events)
+    }
+
+    async fn list_days_before(&self, day: NaiveDate) -> Result<Vec<(NaiveDate, Key)>, String> {
+        let root = (!self.prefix.is_empty()).then(|| Key::from(self.prefix.as_str()));
+        let days = self.store.list_with_delimiter(root.as_ref()).await;
+        let days = days.map_err(|error| error.to_string())?.common_prefixes;
+        let day_of = |key: &Key| key.filename().and_then(|name| name.parse::<NaiveDate>().ok());
+        let days = days.into_iter().filter_map(|key| Some((day_of(&key)?, key)));
+        Ok(days.filter(|(of, _)| *of < day).collect())
     }
 
     /// Purges every day before `day`, except the blobs of held organizations. Returns how many blobs were purged.
     pub async fn purge_before(&self, day: NaiveDate, held: &[OrgId]) -> Result<usize, String> {
-        let root = (!self.prefix.is_empty()).then(|| Key::from(self.prefix.as_str()));
-        let days = self
-            .store
-            .list_with_delimiter(root.as_ref())
-            .await
-            .map_err(|error| error.to_string())?;
         let mut count = 0;
-        for prefix in days.common_prefixes {
-            let old = prefix
-                .filename()
-                .and_then(|name| name.parse::<NaiveDate>().ok())
-                .is_some_and(|of| of < day);
-            if !old {
-                continue;
-            }
+        for (_, prefix) in self.list_days_before(day).await? {
             let is_held = |key: &Key| {
                 held.iter()
                     .any(|org| key.parts().any(|part| part.as_ref() == org.as_str()))

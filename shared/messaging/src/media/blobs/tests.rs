@@ -321,7 +321,19 @@ async fn purges_one_organization_only(place: &Place) {
     for day in 0..3 {
         blobs.put(&vault, &ours(), &key_of(day, "a"), &blob).await.unwrap();
     }
+    blobs.put(&vault, &ours(), &key_of(0, "b"), &blob).await.unwrap();
     blobs.put(&vault, &theirs, &key_of_theirs, &blob).await.unwrap();
+    let day = |day: u32| NaiveDate::from_ymd_opt(2026, 3, 1 + day).unwrap();
+    let mut listed = blobs.list_events_before(day(2), &ours()).await.unwrap();
+    listed.sort();
+    let expected = [(0, "a"), (0, "b"), (1, "a")];
+    assert_eq!(listed, expected.map(|(n, event)| (day(n), event.to_owned())));
+    assert_eq!(blobs.purge_event_of(day(0), &ours(), "b").await, Ok(1));
+    assert_eq!(
+        blobs.purge_event_of(day(1), &ours(), "b").await,
+        Ok(0),
+        "of another organization"
+    );
     assert_eq!(blobs.purge_of(&ours()).await, Ok(3));
     assert_eq!(blobs.purge_of(&ours()).await, Ok(0), "again");
     assert!(blobs.find(&vault, &ours(), &key_of(0, "a")).await.unwrap().is_none());
