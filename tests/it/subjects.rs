@@ -2,17 +2,42 @@
 
 use std::{path::Path, time::Duration};
 
-use butt_dial_domain::Channel;
+use butt_dial_domain::{Channel, Clock};
 use butt_dial_providers::PersonMessage;
-use butt_dial_store::SubjectTable;
+use butt_dial_store::{NewAlert, Severity, SubjectTable};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 
-use crate::support::{Account, Agent, Cluster, RequestExt as _, WAIT_TIMEOUT, email, eventually, sms};
+use crate::support::{Account, Agent, Cluster, RequestExt as _, Transport, WAIT_TIMEOUT, email, eventually, sms};
 
 const ANN: &str = "+14155550123";
 const ANN_MAIL: &str = "ann@example.com";
+const BOB: &str = "+14155550177";
+/// A task with an id that names Ann.
+const TASK: &str = "lead-14155550123";
 const WORDS: &str = "purple elephant";
+/// The number of Ann as programs and people write it.
+const SPELLINGS: [&str; 4] = [ANN, "14155550123", "415-555-0123", "(415) 555-0123"];
+/// Tables that name Ann before the erasure. After it, no column of any table does. A keyed hash stays: of opt-outs
+/// (consents, suppressions, the ledger), so that the person is not contacted again; of refusals and of jobs. Entries of the audit
+/// log stay as they were signed: they never name a person.
+const FILLED: [&str; 15] = [
+    "messages",
+    "scheduled_sends",
+    "events",
+    "calls",
+    "consents",
+    "consent_events",
+    "consent_records",
+    "inbound_windows",
+    "inbound_filters",
+    "inbound_subscriptions",
+    "conversation_contacts",
+    "challenges",
+    "trust_sessions",
+    "tokens",
+    "alerts",
+];
 /// The stream of the embedded bus. Entries expire after a week; texts in them are encrypted.
 const STREAM_TABLE: &str = "bus_messages: ";
 
@@ -113,6 +138,77 @@ async fn erase(cluster: &Cluster, contact: &str) -> Value {
     job
 }
 
+/// Names the person wherever hosts and administrators can. Returns a token that reaches only this person, and one that reaches others,
+/// too.
+async fn mention(cluster: &Cluster, agent: &Agent) -> (String, String) {
+    let token = async |recipients: Value| {
+        let body = json!({ "label": "calls for +1 (415) 555-0123", "grants": { "recipients": recipients } });
+        let created = cluster.create_agent_token(body).await.expect(201);
+        created["token"].as_str().expect("a token").to_owned()
+    };
+    let tokens = (token(json!([ANN])).await, token(json!([ANN, BOB, ANN_MAIL])).await);
+    let mut tagged = sms(ANN, "Hi");
+    tagged["taskId"] = json!(TASK);
+    tagged["idempotencyKey"] = json!(format!("welcome {ANN}"));
+    agent.send(tagged).await.unwrap();
+    agent
+        .send(json!({ "channel": "sms", "to": BOB, "body": "Hi", "taskId": TASK }))
+        .await
+        .unwrap();
+    post(
+        cluster,
+        "/api/v1/task-limits",
+        json!({ "taskId": TASK, "maxSpend": 5.0 }),
+    )
+    .await;
+    let client = cluster.agent(Transport::StreamableHttp).await;
+    for (tool, arguments) in [
+        ("comms_send_otp", json!({ "to": ANN, "channel": "sms" })),
+        ("comms_grant_trust", json!({ "contact": ANN, "reason": "known" })),
+        (
+            "comms_record_consent",
+            json!({ "contact": ANN, "channel": "sms", "source": "web form", "notes": format!("from {ANN}") }),
+        ),
+        (
+            "comms_create_session",
+            json!({ "participants": [{ "type": "human", "id": ANN }], "channel": "sms" }),
+        ),
+        (
+            "comms_subscribe_inbound",
+            json!({ "operation": "subscribe", "contacts": [ANN, BOB] }),
+        ),
+        (
+            "comms_manage_inbound_filter",
+            json!({ "operation": "add", "filterType": "sender", "pattern": format!("{ANN}*"), "action": "tag", "tag": "ann" }),
+        ),
+        (
+            "comms_manage_inbound_filter",
+            json!({ "operation": "add", "filterType": "keyword", "pattern": "elephant", "action": "tag", "tag": format!("of {ANN}") }),
+        ),
+    ] {
+        let called = client.call(tool, arguments).await;
+        called.unwrap_or_else(|error| panic!("{tool}: {error}"));
+    }
+    let at = (Clock::System.now() + chrono::TimeDelta::days(1)).to_rfc3339();
+    let later = json!({ "channel": "sms", "to": ANN, "body": "Later", "scheduledAt": at, "taskId": "other" });
+    agent.send(later).await.unwrap();
+    let evidence = json!({ "label": format!("the line of {ANN}"), "contacts": [ANN] });
+    let alert = NewAlert {
+        org: Some(&cluster.account.org),
+        kind: "test",
+        fingerprint: "test",
+        severity: Severity::Low,
+        title: &format!("{ANN} does not answer"),
+        evidence: &evidence,
+    };
+    cluster
+        .store
+        .raise_alert(&alert, &[], Clock::System.now())
+        .await
+        .unwrap();
+    tokens
+}
+
 /// Lets the person write, call and be written to on each channel.
 async fn live(cluster: &Cluster, agent: &Agent) -> Value {
     let text = format!("your {WORDS} is ready");
@@ -173,13 +269,18 @@ profiles! {
         let other = Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550190").await;
         let stranger = Agent::connect_rest(&cluster.gateways, &other.token);
         stranger.send(sms(ANN, "Hello from others")).await.unwrap();
+        let (of_ann, of_both) = mention(cluster, &agent).await;
         let sent = live(cluster, &agent).await;
         let (url, others) = (cluster.database_url(), other.agent.as_str());
         let blobs = cluster.blob_directory();
 
         let before = tables_with(&url, ANN, others).await;
-        for table in ["messages", "events", "calls", "consents", "consent_events", "inbound_windows"] {
+        for table in FILLED {
             assert!(before.iter().any(|row| row.starts_with(&format!("{table}: "))), "{table}: {before:?}");
+        }
+        let of_task = tables_with(&url, TASK, others).await;
+        for table in ["messages: ", "spend: ", "limits: "] {
+            assert!(of_task.iter().any(|row| row.starts_with(table)), "{table}: {of_task:?}");
         }
         assert!(files_below(&blobs) >= 2);
         let lines = archive(cluster, ANN).await;
@@ -201,8 +302,16 @@ profiles! {
         released.bearer_auth(&cluster.account.team_token).reply().await.expect(200);
 
         let job = erase(cluster, ANN).await;
-        let left: Vec<_> = tables_with(&url, ANN, others).await.into_iter().filter(|row| !row.starts_with(STREAM_TABLE)).collect();
-        assert_eq!(left, Vec::<String>::new());
+        for spelling in SPELLINGS {
+            let left = tables_with(&url, spelling, others).await.into_iter().filter(|row| !row.starts_with(STREAM_TABLE));
+            assert_eq!(left.collect::<Vec<_>>(), Vec::<String>::new(), "{spelling}");
+            assert!(!cluster.read_redis().await.is_some_and(|text| text.contains(spelling)), "{spelling}");
+        }
+        expect_narrow_grants(cluster, &of_ann, &of_both).await;
+        let tasks = cluster.gateways.get("/api/v1/tasks").bearer_auth(&cluster.account.team_token).reply().await.expect(200);
+        let renamed: Vec<&Value> = tasks["tasks"].as_array().unwrap().iter().filter(|task| task["maxSpend"] == 5.0).collect();
+        assert_eq!(renamed.len(), 1, "its budget stays: {tasks}");
+        assert!(renamed[0]["taskId"].as_str().unwrap().starts_with("erased-") && renamed[0]["spent"] != 0.0, "{tasks}");
         let receipts = job["receipts"].as_array().unwrap();
         let deleted = receipts.iter().find(|receipt| receipt["resource"] == sent["providerMessageId"]);
         assert_eq!(deleted.expect("a receipt")["state"], "deleted", "{job}");
@@ -230,12 +339,35 @@ profiles! {
         let ledger = cluster.gateways.get("/api/v1/consents?contact=%2B14155550123");
         let ledger = ledger.bearer_auth(&cluster.account.team_token).reply().await.expect(200);
         let entries = ledger["entries"].as_array().unwrap();
-        assert!(entries.iter().all(|entry| entry["status"] == "revoked" && entry["address"].is_null()), "{ledger}");
+        assert!(entries.iter().all(|entry| entry["address"].is_null()), "{ledger}");
+        assert_eq!(entries.last().map(|entry| &entry["status"]), Some(&json!("revoked")), "{ledger}");
         assert!(entries.iter().any(|entry| entry["method"] == "keyword"), "{ledger}");
         let theirs = cluster.store.find_consent(&other.org, Channel::Sms, ANN).await.unwrap();
         assert_eq!(theirs, None, "the consent of another organization");
         let verified = agent_audit(cluster).await;
         assert!(!verified.contains(ANN) && verified.contains("subject.erase_end"), "{verified}");
+    }
+}
+
+/// Proves that tokens have lost the person, and reach no other person instead.
+async fn expect_narrow_grants(cluster: &Cluster, of_ann: &str, of_both: &str) {
+    let (of_ann, of_both) = (
+        Agent::connect_rest(&cluster.gateways, of_ann),
+        Agent::connect_rest(&cluster.gateways, of_both),
+    );
+    for (agent, to, is_granted) in [
+        (&of_ann, ANN, false),
+        (&of_ann, BOB, false),
+        (&of_both, ANN, false),
+        (&of_both, BOB, true),
+    ] {
+        let granted = eventually("the grants are read again", async || {
+            let sent = agent.send(sms(to, "Hi")).await;
+            let is_refused = sent.as_ref().is_err_and(|error| error["code"] == "AUTH_FORBIDDEN");
+            (is_refused != is_granted).then_some(sent)
+        })
+        .await;
+        assert_eq!(granted.is_ok(), is_granted, "{to}: {granted:?}");
     }
 }
 

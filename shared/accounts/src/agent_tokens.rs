@@ -1,6 +1,6 @@
 //! Further tokens of an agent: created with a label, an expiry and grants, and revoked one by one.
 
-use butt_dial_domain::{Code, Failure, Grants, Restriction, Scope, TokenId, clock::Timestamp};
+use butt_dial_domain::{Code, Failure, Grants, Restriction, Scope, TokenId, clock::Timestamp, redacted::redacted};
 use butt_dial_identity::{
     Caller,
     token::{Minted, TokenRequest, Unstored},
@@ -65,7 +65,8 @@ impl Agents {
             ..TokenRequest::new(&agent.org_id, Some(&agent.id), Scope::Agent)
         };
         let actor = caller.principal.token.as_str();
-        let detail = json!({ "agent": agent.id, "label": label, "restricted": restriction.is_some() });
+        let detail =
+            json!({ "agent": agent.id, "label": label.as_deref().map(redacted), "restricted": restriction.is_some() });
         self.audit
             .change(&agent.org_id, actor, "token.create", token.id.as_str(), detail)
             .create_token(&token.row(&request), now)

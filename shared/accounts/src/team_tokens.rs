@@ -1,6 +1,6 @@
 //! Team tokens of an organization: listed, created with a label and an expiry, rotated with overlap, revoked one by one.
 
-use butt_dial_domain::{AgentId, Clock, Code, Failure, OrgId, Scope, TokenId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Clock, Code, Failure, OrgId, Scope, TokenId, clock::Timestamp, redacted::redacted};
 use butt_dial_identity::{
     Caller,
     token::{self, Minted, TokenRequest},
@@ -132,7 +132,7 @@ impl TeamTokens {
         let actor = caller.principal.token.as_str();
         let change = self
             .audit
-            .change(org, actor, "token.create", "", json!({ "label": label }));
+            .change(org, actor, "token.create", "", json!({ "label": label.map(redacted) }));
         token::mint(&change, &request, now).await
     }
 }

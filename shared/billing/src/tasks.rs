@@ -1,6 +1,6 @@
 //! The tasks of an organization: what each has spent, and its budget.
 
-use butt_dial_domain::{Code, Failure, Micros, OrgId, TokenId, ids};
+use butt_dial_domain::{Code, Failure, Micros, OrgId, TokenId, ids, redacted::redacted};
 use butt_dial_store::{AuditEntry, TaskSpend};
 use serde_json::json;
 
@@ -53,7 +53,7 @@ impl Billing {
             Some(org),
             actor.as_str(),
             "task_limit.set",
-            &format!("task:{task}"),
+            &format!("task:{}", redacted(task)),
             now,
         );
         let change = self.store.change(entry.with_detail(json!({ "maxSpend": limit })));

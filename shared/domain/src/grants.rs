@@ -122,6 +122,21 @@ impl Grants {
         self.recipients.is_none() && self.allows_channel(Channel::Voice)
     }
 
+    /// Returns the grants without the recipients that match, or `None` if there are none. A list without recipients stays a list:
+    /// it grants no person.
+    pub fn without_recipients(&self, matches: impl Fn(&str) -> bool) -> Option<Self> {
+        let recipients = self.recipients.as_ref()?;
+        let kept: BTreeSet<String> = recipients
+            .iter()
+            .filter(|entry| !matches(entry.strip_suffix(ANY).unwrap_or(entry)))
+            .map(str::to_owned)
+            .collect();
+        (kept.len() < recipients.0.len()).then(|| Self {
+            recipients: Some(Recipients(kept)),
+            ..self.clone()
+        })
+    }
+
     /// Returns whether the token has a separate budget.
     pub fn limits_spend(&self) -> bool {
         self.max_spend.is_some() || self.max_spend_per_day.is_some()
@@ -278,6 +293,29 @@ mod tests {
             recipients: Some(recipients(entries).unwrap()),
             ..Grants::default()
         }
+    }
+
+    #[test]
+    fn removed_recipient_never_widens_the_grants() {
+        let ann = |entry: &str| entry == "+14155550123" || entry == "ann@example.com";
+        let others = &["+14155550124", "@example.com", "+4930*", "agent:support"];
+        let all = [&["+14155550123", "+14155550123*", "Ann@Example.com"][..], others].concat();
+        assert_eq!(grants(&all).without_recipients(ann), Some(grants(others)));
+        assert_eq!(grants(others).without_recipients(ann), None);
+        assert_eq!(Grants::default().without_recipients(ann), None, "all people");
+        let last = Grants {
+            max_spend: Some(Micros(5)),
+            ..grants(&["ann@example.com"])
+        };
+        let left = last.without_recipients(ann).unwrap();
+        let stored = serde_json::to_string(&left).unwrap();
+        assert_eq!(stored, r#"{"recipients":[],"maxSpend":5}"#);
+        let read: Grants = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read, left);
+        for (channel, to) in [(Channel::Sms, "+14155550123"), (Channel::Email, "bob@example.com")] {
+            assert!(!read.allows_recipient(&Address::parse(channel, to).unwrap()), "{to}");
+        }
+        assert!(!read.allows_any_call() && !read.allows_colleague("support"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod numbers;
 pub mod parts;
 pub mod ports;
 pub mod purpose;
+pub mod redacted;
 pub mod rich;
 pub mod scope;
 pub mod senders;

@@ -121,7 +121,7 @@ impl SubjectTable {
             Self::Filters => {
                 "SELECT id AS place, id, pattern AS address, CAST(NULL AS TEXT) AS channel, kind, action AS status,
                     CAST(NULL AS TEXT) AS vendor, CAST(NULL AS TEXT) AS vendor_id, CAST(NULL AS TEXT) AS own_address,
-                    CAST(NULL AS TEXT) AS data, NULL AS content, created_at AS at, FALSE AS is_open
+                    tag AS data, NULL AS content, created_at AS at, FALSE AS is_open
                 FROM inbound_filters WHERE agent_id = $1 AND id > $2 ORDER BY id LIMIT $3"
             }
             Self::Subscriptions => {

@@ -231,6 +231,27 @@ impl Cluster {
         self.backends.as_mut().expect("servers")
     }
 
+    /// Returns the keys and values of Redis as text. `None`: the key-value store is in the memory of the process.
+    pub async fn read_redis(&self) -> Option<String> {
+        let redis = &self.backends.as_ref()?.redis;
+        let mut text = String::new();
+        for key in redis.run_command("KEYS *").await {
+            let kind = redis.run_command(&format!("TYPE {key}")).await.concat();
+            let read = match kind.trim_start_matches('+') {
+                "string" => format!("GET {key}"),
+                "set" => format!("SMEMBERS {key}"),
+                "hash" => format!("HGETALL {key}"),
+                "list" => format!("LRANGE {key} 0 -1"),
+                "zset" => format!("ZRANGE {key} 0 -1"),
+                // It has expired meanwhile.
+                "none" => continue,
+                other => panic!("the test reads no {other}"),
+            };
+            text.push_str(&format!("{key} {}\n", redis.run_command(&read).await.join(" ")));
+        }
+        Some(text)
+    }
+
     /// Returns the address of the database.
     pub fn database_url(&self) -> String {
         match &self.backends {

@@ -4,7 +4,9 @@
 mod archive;
 mod erase;
 mod holds;
+mod mentions;
 mod person;
+mod scrub;
 mod step;
 #[cfg(test)]
 mod tests;

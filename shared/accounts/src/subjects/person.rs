@@ -88,6 +88,11 @@ impl Person {
         let by_address = row.address.as_deref().is_some_and(|address| self.has(address));
         match table {
             SubjectTable::Refusals => row.address.as_ref().is_some_and(|hash| self.hashes.contains(hash)),
+            // The pattern can be the beginning of an address, or words.
+            SubjectTable::Filters => [&row.address, &row.data]
+                .into_iter()
+                .flatten()
+                .any(|text| self.scrub(text).is_some()),
             SubjectTable::Bridges => by_address || row.data.as_deref().is_some_and(|from| self.has(from)),
             SubjectTable::Events | SubjectTable::Subscriptions => {
                 let data = row.data.as_deref().and_then(|text| serde_json::from_str(text).ok());

@@ -8,13 +8,26 @@ use serde::{Deserialize, Serialize};
 pub enum Step {
     Table(SubjectTable),
     DeadLetters,
+    /// Recipients in grants of tokens, and their labels.
+    Grants,
+    /// Texts of alerts.
+    Alerts,
+    /// The ids of tasks.
+    Tasks,
     /// Consents, suppressions, links between addresses, trust and bindings.
     Contact,
     /// The deletion at vendors.
     Vendors,
 }
 
-const OTHERS: [Step; 3] = [Step::DeadLetters, Step::Contact, Step::Vendors];
+const OTHERS: [Step; 6] = [
+    Step::DeadLetters,
+    Step::Grants,
+    Step::Alerts,
+    Step::Tasks,
+    Step::Contact,
+    Step::Vendors,
+];
 
 /// The place within a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +62,9 @@ impl Step {
         match self {
             Self::Table(table) => table.into(),
             Self::DeadLetters => "dead_letters",
+            Self::Grants => "grants",
+            Self::Alerts => "alerts",
+            Self::Tasks => "tasks",
             Self::Contact => "contact",
             Self::Vendors => "vendors",
         }

@@ -190,6 +190,9 @@ impl Subjects {
             }
             (SubjectJobKind::Access, _) => self.archive_contact(work).await,
             (_, Step::DeadLetters) => self.erase_dead_letters(work).await,
+            (_, Step::Grants) => self.erase_grants(work).await,
+            (_, Step::Alerts) => self.erase_alerts(work).await,
+            (_, Step::Tasks) => self.erase_tasks(work).await,
             (_, Step::Contact) => self.erase_contact(work).await,
             (_, Step::Vendors) => self.delete_at_vendors(work).await,
         }

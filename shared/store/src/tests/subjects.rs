@@ -262,6 +262,63 @@ both_engines! {
         assert_eq!((access.state, access.subject), (SubjectJobState::Failed, None));
     }
 
+    async fn texts_about_other_things_lose_a_person(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let org = &agent.org_id;
+        start(db, org, "sbj_1", SubjectJobKind::Erase).await;
+        let job = claim(db, morning()).await;
+        for (owner, task) in [(&agent, "ann"), (&agent, "bob"), (&other, "ann")] {
+            let mut send = text(owner, task);
+            send.thread.task_id = Some(task.into());
+            db.accept_send(send.clone()).await.unwrap();
+            db.settle_send(settled(&send.id, accepted(5))).await.unwrap();
+            db.change(setup()).set_task_limit(&owner.org_id, task, Some(Micros(7_000)), morning()).await.unwrap();
+        }
+        db.change(setup()).rename_task(org, ("ann", "erased-1"), &advance(&job)).await.unwrap();
+        let found = db.list_tasks(org, None, 9).await.unwrap();
+        let tasks: Vec<_> = found.iter().map(|task| (task.task.as_str(), task.settled, task.limit)).collect();
+        assert_eq!(tasks, [("bob", 5, Some(Micros(7_000))), ("erased-1", 5, Some(Micros(7_000)))]);
+        assert_eq!(db.list_tasks(&other.org_id, None, 9).await.unwrap()[0].task, "ann", "of another organization");
+        assert_eq!(db.texts("SELECT task_id FROM messages ORDER BY 1").await, ["ann", "bob", "erased-1"]);
+
+        for (owner, label) in [(&agent, Some("for Ann")), (&agent, None), (&other, Some("for Ann"))] {
+            let id = butt_dial_domain::TokenId::generate();
+            let grants = butt_dial_domain::Grants::nothing();
+            let restriction = butt_dial_domain::Restriction { budget: id.to_string(), grants };
+            let token = crate::NewToken {
+                id: &id, hash: id.as_str(), last_four: "abcd", scope: butt_dial_domain::Scope::OrgAdmin, org: Some(&owner.org_id), agent: None,
+                expires_at: None, label, created_by: None, restriction: label.map(|_| &restriction),
+            };
+            db.change(setup()).create_token(&token, morning()).await.unwrap();
+        }
+        let mut listed = db.list_token_texts(org, "", 9).await.unwrap();
+        assert_eq!((listed.len(), listed[0].label.as_deref()), (1, Some("for Ann")));
+        listed[0].label = None;
+        listed[0].grants = Some(r#"{"recipients":[]}"#.into());
+        db.change(setup()).replace_token_texts(&other.org_id, &listed, &advance(&job)).await.unwrap();
+        assert_ne!(db.list_token_texts(org, "", 9).await.unwrap()[0].grants, listed[0].grants, "not of this organization");
+        db.change(setup()).replace_token_texts(org, &listed, &advance(&job)).await.unwrap();
+        let left = db.list_token_texts(org, "", 9).await.unwrap();
+        assert_eq!((left[0].label.as_deref(), &left[0].grants), (Some("for Ann"), &listed[0].grants));
+        assert!(db.list_token_texts(org, &left[0].id, 9).await.unwrap().is_empty());
+
+        for owner in [&agent, &other] {
+            let evidence = json!({ "label": "Ann" });
+            let alert = crate::NewAlert {
+                org: Some(&owner.org_id), kind: "x", fingerprint: "x", severity: crate::Severity::Low, title: "Ann", evidence: &evidence,
+            };
+            db.raise_alert(&alert, &[], morning()).await.unwrap();
+        }
+        let mut alerts = db.list_alert_texts(org, "", 9).await.unwrap();
+        assert_eq!((alerts.len(), alerts[0].evidence.clone()), (1, json!({ "label": "Ann" })));
+        (alerts[0].title, alerts[0].evidence) = ("***".into(), json!({ "label": "***" }));
+        db.replace_alert_texts(&alerts, &advance(&job)).await.unwrap();
+        let left = db.list_alert_texts(org, "", 9).await.unwrap();
+        assert_eq!((left[0].title.as_str(), &left[0].evidence), ("***", &alerts[0].evidence));
+        assert!(db.list_alert_texts(org, &left[0].id, 9).await.unwrap().is_empty());
+        assert_eq!(db.list_alert_texts(&other.org_id, "", 9).await.unwrap()[0].title, "Ann");
+    }
+
     async fn hold_stops_erasure_of_organization(db: &Database) {
         let org = new_agent(db).await.org_id;
         let token = crate::NewOneTimeToken {
