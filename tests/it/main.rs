@@ -81,6 +81,7 @@ mod scheduled;
 mod senders;
 mod sends;
 mod slow_agents;
+mod spoken_revocations;
 mod subjects;
 mod tasks;
 mod tenancy;

@@ -140,6 +140,7 @@ async fn publish_conclusion(calls: &Calls, state: &CallState, report: &CallRepor
         turns: last.latencies.len() as i64,
         latency: latency(&last),
         transcript: Some(transcript::render(&last)).filter(|text| !text.is_empty()),
+        revocation: last.revocation,
     };
     let envelope = Envelope::conclusion(&calls.vault, info, &with_duration(calls, state, report), conclusion);
     calls.inbound.append(&info.carrier, &envelope, &Headers::new()).await?;

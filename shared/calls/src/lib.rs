@@ -31,6 +31,7 @@ pub mod phrases;
 mod playback;
 pub mod reconcile;
 pub mod relay_registry;
+mod revocation;
 pub mod sampling;
 pub mod script;
 mod settings;

@@ -8,6 +8,7 @@ use butt_dial_domain::{
     call::Direction,
     keys,
     ports::bus::{BusError, Headers, Message},
+    spoken_revocation::SpokenRevocation,
     subjects,
 };
 use butt_dial_messaging::delivery::{Listener, PushMessage};
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     callee::Automaton,
+    revocation,
     state::{CallState, Responder, Speaker, TranscriptEntry},
 };
 use crate::{Calls, waiters::NewerWaiters};
@@ -46,6 +48,9 @@ pub struct CallNotification {
     /// The automaton that has answered an outbound call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callee: Option<Automaton>,
+    /// The caller's words in this turn revoke consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<SpokenRevocation>,
     pub direction: Direction,
     pub from: String,
     pub to: String,
@@ -99,6 +104,7 @@ impl CallNotification {
             }),
             digits: Some(state.unanswered_keys.clone()).filter(|keys| is_turn && !keys.is_empty()),
             callee: state.callee.filter(|_| is_turn),
+            revocation: revocation::heard(&state.unanswered).filter(|_| is_turn && state.callee.is_none()),
             direction: info.direction,
             from: from.clone(),
             to: to.clone(),

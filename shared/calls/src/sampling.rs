@@ -16,8 +16,12 @@ use serde_json::{Value, json};
 use super::{
     handle::Calls,
     notifications::HISTORY_LEN,
+    revocation,
     state::{CallState, Speaker},
 };
+
+/// Added to the system prompt when the caller revokes consent.
+const REVOKED: &str = "The caller does not want to be called any more. That is noted. Confirm it in one sentence, do not argue, and say goodbye.";
 
 /// Cancels a request at the client when it is dropped before the response.
 struct CancelOnDrop<'a> {
@@ -89,6 +93,11 @@ pub fn sampling_params(state: &CallState, max_tokens: u32) -> Value {
             info.name, state.caller_language()
         )
     });
+    let revocation = revocation::heard(&state.unanswered).filter(|found| found.is_clear());
+    let system = match revocation {
+        Some(_) => format!("{system}\n\n{REVOKED}"),
+        None => system,
+    };
     let from = state.history.len().saturating_sub(HISTORY_LEN);
     let mut messages: Vec<Value> = Vec::new();
     for entry in &state.history[from..] {

@@ -6,12 +6,13 @@ use butt_dial_domain::{
     ReplicaId,
     call::{Direction, Purpose},
     clock::Timestamp,
+    spoken_revocation::SpokenRevocation,
 };
 use serde::{Deserialize, Serialize};
 
 pub use butt_dial_domain::call::CallInfo;
 
-use super::callee::Automaton;
+use super::{callee::Automaton, revocation};
 
 /// Limits the size of the state of a long call.
 const MAX_ENTRIES: usize = 400;
@@ -70,6 +71,9 @@ pub struct CallState {
     /// The automaton that has answered an outbound call, as far as its last words show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callee: Option<Automaton>,
+    /// The revocation of consent that a person has spoken in this call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<SpokenRevocation>,
     /// A screening service has heard who calls, and why.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_introduced: bool,
@@ -265,6 +269,7 @@ impl CallState {
         let is_recorded = info.plan.is_recorded == Some(true) && info.plan.purpose == Purpose::Converse;
         Self {
             info,
+            revocation: None,
             history: Vec::new(),
             turn: 0,
             is_pending: false,
@@ -322,6 +327,14 @@ impl CallState {
         let text = text.trim();
         if text.is_empty() {
             return;
+        }
+        if by == Speaker::Caller && self.callee.is_none() {
+            // An automaton revokes nothing.
+            let heard = revocation::heard(text);
+            self.revocation = match (self.revocation, heard) {
+                (Some(before), Some(heard)) => Some(before.and(heard)),
+                (before, heard) => before.or(heard),
+            };
         }
         if self.history.len() >= MAX_ENTRIES {
             self.history.remove(FIRST_ENTRIES);

@@ -26,6 +26,7 @@ pub mod rich;
 pub mod scope;
 pub mod senders;
 pub mod sms;
+pub mod spoken_revocation;
 pub mod subjects;
 pub mod text;
 

@@ -141,6 +141,7 @@ impl Cluster {
             turn_id: None,
             text: None,
             digits: None,
+            revocation: None,
             callee: None,
             direction: Direction::Inbound,
             from: String::new(),

@@ -311,7 +311,8 @@ async fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &Filte
     is_quiet |= (keyword.is_some() && message.body.is_none() && !message.incomplete) || message.marketing.is_some();
     let needs_help_reply = needs_help_reply(keyword, &message);
     let effects = contact_effects(&message);
-    let consent = keyword::consent(keyword, revocation);
+    // The body of a call's message is a summary. The conclusion of the call brings the revocation that the caller has spoken.
+    let consent = keyword::consent(keyword, revocation).filter(|_| message.call.is_none());
     let evidence =
         consent.map(|_| keyword::evidence(&inbound.vault, &owner.org, (&event_id, &carrier), keyword, &message));
     let is_incomplete = message.incomplete || !message.attachments.is_empty();

@@ -3,11 +3,12 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{
-    AgentId, Channel, OrgId,
+    Address, AgentId, Channel, OrgId,
     call::{CallStatus, Direction, HandledBy},
     clock::Timestamp,
+    spoken_revocation::SpokenRevocation,
 };
-use butt_dial_store::{CallChange, CallEntry, Conclusion, InboundRow};
+use butt_dial_store::{CallChange, CallEntry, Conclusion, ConsentEvidence, ConsentMethod, InboundRow};
 use butt_dial_vault::Vault;
 use chrono::SecondsFormat;
 use serde_json::json;
@@ -86,30 +87,47 @@ pub fn recorded(
     )
 }
 
-/// Builds the event that reports the end of an outbound call or a missed inbound call. Returns `None` for other inbound
-/// calls: the agent took part in them, or gets the caller's message as an event.
+/// Builds the event that reports the end of an outbound call, of a missed inbound call or of one in which the caller has revoked consent.
+/// Returns `None` for other inbound calls: the agent took part in them, or gets the caller's message as an event. The consent is
+/// revoked in the transaction that stores the event; the ledger has the call, and no words.
 pub fn event(event: &CallEvent, now: Timestamp) -> Option<InboundRow> {
     let conclusion = event.conclusion.as_ref()?;
     let report = &event.report;
     let is_missed = conclusion.handled_by == HandledBy::Voicemail;
-    if report.direction == Direction::Inbound && !is_missed {
+    // A caller without a number can't be called, so that there is no consent to revoke.
+    let is_known = Address::parse(Channel::Voice, &event.remote).is_ok();
+    let revocation = conclusion.revocation.filter(|_| is_known);
+    let revokes = revocation.is_some_and(SpokenRevocation::is_clear);
+    if report.direction == Direction::Inbound && !is_missed && !revokes {
         return None;
     }
     let status = report.status.unwrap_or(CallStatus::Completed);
     let (from, to) = report.direction.caller_and_callee(&event.local, &event.remote);
     let timestamp = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let evidence = revokes.then(|| ConsentEvidence {
+        method: ConsentMethod::Spoken,
+        words: None,
+        message: None,
+        detail: Some(json!({ "callId": event.call, "sender": event.local })),
+    });
+    let mut data = json!({
+                "type": CALL_ENDED, "callId": event.call, "callSid": report.carrier_id, "direction": report.direction,
+                "from": from, "to": to, "callStatus": status, "durationSeconds": report.duration_seconds,
+                "answeredBy": report.answered_by, "handledBy": conclusion.handled_by, "turns": conclusion.turns,
+                "timestamp": timestamp,
+    });
+    if let Some(revocation) = revocation {
+        data["revocation"] = json!(revocation);
+    }
     Some(
         InboundRow::builder()
             .id(format!("evt_{}_ended", event.call))
             .kind(CALL_ENDED)
             .channel(Channel::Voice)
             .contact(event.remote.clone())
-            .data(json!({
-                "type": CALL_ENDED, "callId": event.call, "callSid": report.carrier_id, "direction": report.direction,
-                "from": from, "to": to, "callStatus": status, "durationSeconds": report.duration_seconds,
-                "answeredBy": report.answered_by, "handledBy": conclusion.handled_by, "turns": conclusion.turns,
-                "timestamp": timestamp,
-            }))
+            .data(data)
+            .maybe_consent(revokes.then_some(false))
+            .maybe_evidence(evidence)
             .agent(event.agent.clone())
             .org(event.org.clone())
             .build(),

@@ -7,6 +7,7 @@ use butt_dial_domain::{
     call::{CallInfo, CallReport, HandledBy},
     clock::Timestamp,
     inbound::{InboundMessage, Receipt},
+    spoken_revocation::SpokenRevocation,
 };
 use butt_dial_store::InboundRoute;
 use butt_dial_vault::{Undecryptable, Vault};
@@ -70,6 +71,9 @@ pub struct Conclusion {
     /// The transcript, encrypted in the stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<String>,
+    /// The caller has revoked consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<SpokenRevocation>,
 }
 
 impl Envelope {

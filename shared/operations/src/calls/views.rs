@@ -10,6 +10,7 @@ use butt_dial_domain::{
     Code, Failure, Micros,
     call::{CallStatus, Direction},
     message::Status,
+    spoken_revocation::{RevocationCertainty, SpokenRevocation},
 };
 use butt_dial_messaging::SendReceipt;
 use schemars::JsonSchema;
@@ -58,6 +59,10 @@ pub struct TurnView {
     /// On a call of yours: screening (say who calls, and why), menu (press keys with comms_send_digits), or voicemail.
     #[serde(skip_serializing_if = "Option::is_none")]
     callee: Option<&'static str>,
+    /// The caller's words revoke consent. clear: the number is not called or written to again once the call has ended, so confirm
+    /// it and say goodbye. likely: ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation: Option<RevocationView>,
     /// inbound or outbound.
     direction: Direction,
     from: String,
@@ -74,6 +79,27 @@ pub struct TurnView {
     /// Why the call ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RevocationView {
+    /// clear or likely.
+    certainty: &'static str,
+    /// The number is not that of the person who gave consent.
+    wrong_number: bool,
+}
+
+impl From<SpokenRevocation> for RevocationView {
+    fn from(revocation: SpokenRevocation) -> Self {
+        Self {
+            certainty: match revocation.certainty {
+                RevocationCertainty::Clear => "clear",
+                RevocationCertainty::Likely => "likely",
+            },
+            wrong_number: revocation.wrong_number,
+        }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -100,6 +126,7 @@ impl From<CallNotification> for TurnView {
             text: notification.text,
             digits: notification.digits,
             callee: notification.callee.map(Into::into),
+            revocation: notification.revocation.map(RevocationView::from),
             direction: notification.direction,
             from: notification.from,
             to: notification.to,
