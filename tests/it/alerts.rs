@@ -1,9 +1,15 @@
 //! Alerts over REST: routes of an organization, mails from the installation, and causes that begin and end.
 
+use butt_dial_domain::Channel;
+use butt_dial_providers::PersonMessage;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, RequestExt as _, TestContext, eventually};
+use crate::support::{Cluster, RequestExt as _, TestContext, WAIT_TIMEOUT, eventually, hears};
+
+const ANN: &str = "+14155550123";
+const INSTALLATION: &str = "+14155550177";
+const TEMPLATE: &str = "HX00000000000000000000000000000002";
 
 async fn call(context: &TestContext, method: &str, path: &str, body: Value) -> crate::support::Reply {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
@@ -109,4 +115,76 @@ profiles! {
         let audit = call(cluster, "GET", "/api/v1/audit?action=alert_route.delete", json!({})).await.expect(200);
         assert_eq!(audit["entries"][0]["detail"]["hint"], "….org");
     }
+}
+
+/// Creates a route and returns the path of its test.
+async fn add_route(cluster: &Cluster, kind: &str, address: &str) -> String {
+    let settings = json!({ "kind": kind, "address": address });
+    let made = call(cluster, "POST", "/api/v1/alert-routes", settings)
+        .await
+        .expect(201);
+    assert_eq!(
+        (&made["kind"], &made["hint"]),
+        (&json!(kind), &json!("…0123")),
+        "{made}"
+    );
+    format!("/api/v1/alert-routes/{}/test", made["id"].as_str().unwrap())
+}
+
+profiles! {
+    with [("INSTALLATION_PHONE", INSTALLATION)];
+    async fn alert_is_spoken_in_a_call(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let path = add_route(cluster, "voice", ANN).await;
+        call(cluster, "POST", &path, json!({})).await.expect(200);
+        let rung = cluster.carriers.wait_for_call(ANN, WAIT_TIMEOUT).await.expect("the carrier places the call");
+        hears(&rung, "Test of an alert route.").await;
+        assert!(rung.wait_for_end(WAIT_TIMEOUT).await);
+        // No program answers calls to the installation.
+        let call = cluster.carriers.dial(ANN, INSTALLATION).await.unwrap();
+        assert!(call.wait_for_end(WAIT_TIMEOUT).await);
+        assert!(!format!("{:?}", call.transcript()).contains("assistant"), "{:?}", call.transcript());
+    }
+}
+
+// With simulated carriers alone, the window of every fictional number is open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alert_on_whatsapp_is_a_template_outside_the_window() {
+    let settings = [
+        ("INSTALLATION_WHATSAPP", INSTALLATION),
+        ("ALERT_WHATSAPP_TEMPLATE", TEMPLATE),
+    ];
+    let cluster = Cluster::servers(&settings).await;
+    let path = add_route(&cluster, "whatsapp", ANN).await;
+    call(&cluster, "POST", &path, json!({})).await.expect(200);
+    let first = cluster.wait_for_acceptance(ANN).await;
+    let expected = format!("[{TEMPLATE}]");
+    assert!(
+        first.body.starts_with(&expected) && first.body.contains("Test of an alert route"),
+        "{}",
+        first.body
+    );
+    let written = PersonMessage::new(Channel::Whatsapp, ANN, INSTALLATION, "Hi");
+    cluster.deliver_accepted(written).await;
+    eventually("the window is open", async || {
+        call(&cluster, "POST", &path, json!({})).await.expect(200);
+        let sent = cluster.carriers.messages_to(ANN);
+        sent.iter()
+            .any(|message| message.body == "Test of an alert route")
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alert_on_whatsapp_needs_window_or_template() {
+    let cluster = Cluster::servers(&[("INSTALLATION_WHATSAPP", INSTALLATION)]).await;
+    let path = add_route(&cluster, "whatsapp", ANN).await;
+    let refused = call(&cluster, "POST", &path, json!({})).await;
+    assert!(
+        refused.status >= 400 && refused.text.contains("WHATSAPP_WINDOW_CLOSED"),
+        "{}",
+        refused.text
+    );
+    assert!(cluster.carriers.messages_to(ANN).is_empty());
 }

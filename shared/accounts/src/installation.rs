@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{Address, AgentId, Channel, Clock, Code, Failure, SendPurpose, limits::Limits};
+use butt_dial_domain::{
+    Address, AgentId, CallId, Channel, Clock, Code, Failure, MessageId, SendPurpose,
+    call::{CallOptions, Plan, Purpose},
+    limits::Limits,
+};
 use butt_dial_identity::{Caller, on_behalf_of};
 use butt_dial_messaging::{Allowance, MailRequest, Outbound, SendRequest};
 use butt_dial_store::{Agent, AgentStatus, AuditEntry, Store, StoreError};
@@ -14,9 +18,14 @@ use crate::{AccountSettings, audit::SYSTEM};
 /// The slug of the internal organization.
 pub(crate) const SLUG: &str = "installation";
 const AGENT: &str = "agt_installation";
+/// A call with an alert rings this long, and ends after this time.
+const RING_SECONDS: u32 = 30;
+const CALL_SECONDS: u32 = 120;
 /// A number reserved for fiction, and a domain reserved for examples (RFC 2606).
-const SIMULATED: [(Channel, &str); 2] = [
+const SIMULATED: [(Channel, &str); 4] = [
     (Channel::Sms, "+14155550199"),
+    (Channel::Voice, "+14155550199"),
+    (Channel::Whatsapp, "+14155550199"),
     (Channel::Email, "installation@butt-dial.example"),
 ];
 
@@ -36,13 +45,19 @@ pub struct Installation {
     outbound: Arc<Outbound>,
     clock: Clock,
     addresses: Vec<(Channel, String)>,
+    alert_template: Option<String>,
     /// The organization, the agent and its addresses exist.
     is_created: OnceCell<()>,
 }
 
 impl Installation {
     pub(crate) fn new(store: Store, outbound: Arc<Outbound>, clock: Clock, settings: &AccountSettings) -> Self {
-        let given = [(Channel::Email, &settings.email), (Channel::Sms, &settings.phone)];
+        let given = [
+            (Channel::Email, &settings.email),
+            (Channel::Sms, &settings.phone),
+            (Channel::Voice, &settings.phone),
+            (Channel::Whatsapp, &settings.whatsapp),
+        ];
         let simulated = |channel| {
             let mut all = SIMULATED.into_iter().filter(|_| settings.simulated_world);
             all.find(|(other, _)| *other == channel).map(|(_, address)| address)
@@ -56,6 +71,7 @@ impl Installation {
             outbound,
             clock,
             addresses: addresses.collect(),
+            alert_template: settings.alert_template.clone(),
             is_created: OnceCell::new(),
         }
     }
@@ -66,6 +82,7 @@ impl Installation {
         if !self.addresses.iter().any(|(other, _)| *other == channel) {
             let setting = match channel {
                 Channel::Email => "INSTALLATION_EMAIL",
+                Channel::Whatsapp => "INSTALLATION_WHATSAPP",
                 _ => "INSTALLATION_PHONE",
             };
             let missing = format!("this installation has no {channel} sender: {setting} is not set");
@@ -104,6 +121,65 @@ impl Installation {
             allowance: Allowance::Taken,
             purpose: Some(SendPurpose::Transactional),
             ..SendRequest::new(self.sender(Channel::Sms).await?, Channel::Sms, to)
+        };
+        self.outbound.send(request).await.map(drop)
+    }
+
+    /// Sends an alert on WhatsApp: as a text, or with the template when the person has not written within a day. Any failure is
+    /// returned.
+    pub(crate) async fn send_whatsapp(&self, to: &str, text: &str, key: &str) -> Result<(), Failure> {
+        let sender = self.sender(Channel::Whatsapp).await?;
+        let request = || SendRequest {
+            allowance: Allowance::Taken,
+            purpose: Some(SendPurpose::Transactional),
+            ..SendRequest::new(sender.clone(), Channel::Whatsapp, to)
+        };
+        let as_text = SendRequest {
+            body: Some(text.to_owned()),
+            idempotency_key: Some(key.to_owned()),
+            ..request()
+        };
+        let refusal = match self.outbound.send(as_text).await {
+            Ok(_) => return Ok(()),
+            Err(failure) => failure,
+        };
+        let template = self.alert_template.as_ref();
+        let Some(template) = template.filter(|_| refusal.code == Code::WhatsappWindowClosed) else {
+            return Err(refusal);
+        };
+        // A variable of a template is one line.
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let with_template = SendRequest {
+            template_id: Some(template.clone()),
+            template_variables: [("1".to_owned(), line)].into(),
+            idempotency_key: Some(format!("{key}-template")),
+            ..request()
+        };
+        self.outbound.send(with_template).await.map(drop)
+    }
+
+    /// Calls to speak a text. Any failure up to the carrier is returned.
+    pub(crate) async fn call(&self, to: &str, text: &str, key: &str) -> Result<(), Failure> {
+        let request = SendRequest {
+            body: Some(text.to_owned()),
+            id: Some(MessageId::from(CallId::generate().into_string())),
+            idempotency_key: Some(key.to_owned()),
+            call: Some(CallOptions {
+                ring_seconds: RING_SECONDS,
+                limit_seconds: CALL_SECONDS,
+                detects_machine: false,
+                digits: None,
+                plan: Plan {
+                    purpose: Purpose::Message {
+                        text: text.to_owned(),
+                        sound_url: None,
+                    },
+                    ..Plan::default()
+                },
+            }),
+            allowance: Allowance::Taken,
+            purpose: Some(SendPurpose::Transactional),
+            ..SendRequest::new(self.sender(Channel::Voice).await?, Channel::Voice, to)
         };
         self.outbound.send(request).await.map(drop)
     }
@@ -151,6 +227,15 @@ impl Installation {
                 }
                 other => other.into(),
             })?;
+        }
+        // No program answers calls to the installation.
+        let profile = self.store.find_profile(&agent.id).await?;
+        let mut channels = profile.iter().flat_map(|profile| &profile.channels);
+        if channels.any(|channel| channel.channel == Channel::Voice && !channel.blocks_inbound) {
+            let change = begin("channel.block");
+            change
+                .set_channel_block(&agent.id, Channel::Voice, Some(true), None)
+                .await?;
         }
         Ok(())
     }

@@ -101,7 +101,7 @@ impl Accounts {
         });
     }
 
-    /// Sends a mail or a text message as the installation. `key` sends once.
+    /// Sends a mail, a text message or a message on WhatsApp as the installation, or calls to speak the text. `key` sends once.
     pub async fn send_as_installation(
         &self,
         channel: Channel,
@@ -121,6 +121,8 @@ impl Accounts {
                 };
                 self.installation.send_mail(mail).await
             }
+            Channel::Voice => self.installation.call(to, text, key).await,
+            Channel::Whatsapp => self.installation.send_whatsapp(to, text, key).await,
             _ => self.installation.send_text(to, text, key).await,
         }
     }

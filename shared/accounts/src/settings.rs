@@ -32,6 +32,9 @@ pub struct AccountSettings {
     /// The addresses that the installation's own mails and texts are sent from.
     pub email: Option<String>,
     pub phone: Option<String>,
+    pub whatsapp: Option<String>,
+    /// The template for alerts over WhatsApp.
+    pub alert_template: Option<String>,
     /// The template for one-time codes over WhatsApp.
     pub code_template: Option<String>,
     /// The delay after each failed attempt to deliver a notice. One that failed more often is dead.

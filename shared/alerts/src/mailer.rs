@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use butt_dial_domain::{Channel, Failure};
 
-/// Sends mails and text messages as the installation, through the pipeline of all sends.
+/// Sends mails and text messages as the installation, and calls as it, through the pipeline of all sends.
 #[async_trait]
 pub trait Mailer: Send + Sync {
     /// `key` sends once.

@@ -96,6 +96,23 @@ impl Message {
         text.chars().take(SMS_LENGTH).collect()
     }
 
+    /// The words of a call. A link can't be spoken.
+    pub fn spoken(&self) -> String {
+        let text = match self.notifications.as_slice() {
+            [first, _, ..] => format!("{}: {}", self.subject(), line(first)),
+            _ => self.subject(),
+        };
+        let text: String = text.chars().take(SMS_LENGTH).collect();
+        let decide = match self.links.is_empty() {
+            true => "",
+            false => " A message waits for your approval.",
+        };
+        format!(
+            "This is Butt-Dial. {}.{decide} The console lists all alerts.",
+            text.trim_end_matches('.')
+        )
+    }
+
     pub fn json(&self) -> Value {
         let alerts = self.notifications.iter().map(|notification| {
             let alert = &notification.alert;

@@ -21,6 +21,9 @@ const INSTALLATION: &str = "installation";
 pub enum RouteKind {
     Email,
     Sms,
+    Whatsapp,
+    /// A call that speaks the alert.
+    Voice,
     Webhook,
     Pagerduty,
     Slack,
@@ -30,7 +33,7 @@ pub enum RouteKind {
 #[derive(Clone, Copy, Debug)]
 pub struct NewRoute<'a> {
     pub kind: RouteKind,
-    /// Of mails and text messages.
+    /// Of mails, text messages, WhatsApp and calls.
     pub address: Option<&'a str>,
     /// Of webhooks and Slack; at PagerDuty another region's.
     pub url: Option<&'a str>,
@@ -179,11 +182,12 @@ impl Alerts {
         };
         let mut target = Target::default();
         let hint = match new.kind {
-            RouteKind::Email | RouteKind::Sms => {
-                let channel = if new.kind == RouteKind::Sms {
-                    Channel::Sms
-                } else {
-                    Channel::Email
+            RouteKind::Email | RouteKind::Sms | RouteKind::Whatsapp | RouteKind::Voice => {
+                let channel = match new.kind {
+                    RouteKind::Sms => Channel::Sms,
+                    RouteKind::Whatsapp => Channel::Whatsapp,
+                    RouteKind::Voice => Channel::Voice,
+                    _ => Channel::Email,
                 };
                 let text = needed("address", new.address)?;
                 let address = Address::parse(channel, &text).map_err(|error| invalid("address", error.to_string()))?;

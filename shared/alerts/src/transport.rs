@@ -33,6 +33,8 @@ impl Alerts {
                     .await
             }
             RouteKind::Sms => self.mail(Channel::Sms, &target, "", &message.short(), key).await,
+            RouteKind::Whatsapp => self.mail(Channel::Whatsapp, &target, "", &message.short(), key).await,
+            RouteKind::Voice => self.mail(Channel::Voice, &target, "", &message.spoken(), key).await,
             RouteKind::Webhook => {
                 let body = message.json().to_string();
                 let headers = self.signature(route, key, &body);

@@ -21,9 +21,11 @@ use crate::{
 };
 
 const PAGE: usize = 50;
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 7] = [
     ("email", "E-mail"),
     ("sms", "SMS"),
+    ("whatsapp", "WhatsApp"),
+    ("voice", "Voice call"),
     ("webhook", "Webhook"),
     ("slack", "Slack"),
     ("pagerduty", "PagerDuty"),
@@ -80,7 +82,7 @@ pub async fn act(State(app): State<App>, posted: Posted) -> Response {
 fn settings(posted: &Posted) -> Value {
     let kind = posted.get("kind");
     let target = match kind {
-        "email" | "sms" => "address",
+        "email" | "sms" | "whatsapp" | "voice" => "address",
         "pagerduty" => "key",
         _ => "url",
     };

@@ -95,9 +95,9 @@ impl From<AlertRoute> for RouteItem {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteSettings {
-    #[schemars(extend("enum" = ["email", "sms", "webhook", "pagerduty", "slack"]))]
+    #[schemars(extend("enum" = ["email", "sms", "whatsapp", "voice", "webhook", "pagerduty", "slack"]))]
     kind: String,
-    /// Of the kinds email and sms.
+    /// Of the kinds email, sms, whatsapp and voice (a call that speaks the alert).
     #[serde(default)]
     address: Option<String>,
     /// Of the kinds webhook and slack. At PagerDuty: the URL of another region.
@@ -125,10 +125,12 @@ impl RouteSettings {
         let invalid = |field: &str, text: &str| {
             Failure::new(Code::InvalidArgument, text.to_owned()).detail("fields", json!([field]))
         };
-        let kind: RouteKind = self
-            .kind
-            .parse()
-            .map_err(|_| invalid("kind", "kind is email, sms, webhook, pagerduty or slack"))?;
+        let kind: RouteKind = self.kind.parse().map_err(|_| {
+            invalid(
+                "kind",
+                "kind is email, sms, whatsapp, voice, webhook, pagerduty or slack",
+            )
+        })?;
         let severity: Severity = self
             .severity
             .as_deref()

@@ -45,6 +45,8 @@ pub(super) fn settings(
         }),
         email: sender("installation_email", Channel::Email)?,
         phone: sender("installation_phone", Channel::Sms)?,
+        whatsapp: sender("installation_whatsapp", Channel::Whatsapp)?,
+        alert_template: source.optional("alert_whatsapp_template")?,
         code_template: source.optional("code_whatsapp_template")?,
         notice_retry_after: seconds(source, "account_webhook_retry_after_seconds")?,
         default_limits: super::limits::defaults(source)?,
