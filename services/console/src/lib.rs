@@ -28,9 +28,9 @@ use futures::FutureExt;
 
 use app::App;
 use pages::{
-    account, agent, agents, alerts, approvals, audit, call, callbacks, calls, check, confirm, connect, dead_letters,
-    do_not_contact, find, inbox, invitation, keys, members, message, messages, numbers, overview, playground,
-    providers, setup, sign_in, simulator, spend, system,
+    account, agent, agents, alerts, anomalies, approvals, audit, call, callbacks, calls, check, confirm, connect,
+    dead_letters, do_not_contact, find, inbox, invitation, keys, members, message, messages, numbers, overview,
+    playground, providers, setup, sign_in, simulator, spend, system,
 };
 
 /// The largest form.
@@ -90,6 +90,7 @@ fn router(app: &App) -> Router {
         .route("/console/find", get(find::show))
         .route("/console/check", get(check::show).post(check::check))
         .route("/console/alerts", get(alerts::show).post(alerts::act))
+        .route("/console/anomalies", get(anomalies::show).post(anomalies::act))
         .route("/console/approvals", get(approvals::show).post(approvals::act))
         .route(
             "/console/do-not-contact",

@@ -23,6 +23,7 @@ pub enum Place {
     Inbox,
     Messages,
     Calls,
+    Anomalies,
     Agents,
     Numbers,
     Providers,
@@ -48,6 +49,7 @@ impl Place {
             Self::Overview => ("", "Overview"),
             Self::Setup => ("/setup", "Set-up"),
             Self::Alerts => ("/alerts", "Alerts"),
+            Self::Anomalies => ("/anomalies", "Anomalies"),
             Self::Inbox => ("/inbox", "Inbox"),
             Self::Messages => ("/messages", "Messages"),
             Self::Calls => ("/calls", "Calls"),
@@ -81,6 +83,7 @@ impl Place {
             Self::Approvals => App::offers("list_approvals"),
             Self::DoNotContact => App::offers("list_suppressions"),
             Self::Alerts => App::offers("list_alerts"),
+            Self::Anomalies => App::offers("list_anomalies"),
             Self::Audit => App::offers("list_audit"),
             _ => true,
         }
@@ -93,6 +96,7 @@ const TRAFFIC: &[Place] = &[
     Place::Messages,
     Place::Calls,
     Place::Alerts,
+    Place::Anomalies,
 ];
 const OPERATION: &[Place] = &[
     Place::Agents,

@@ -20,6 +20,8 @@ const OPERATED: &[&str] = &[
     "comms_decide_approval",
     "acknowledge_alert",
     "resolve_alert",
+    "dismiss_anomaly",
+    "end_contact_pause",
     "add_suppressions",
     "replay_dead_letter",
     "drop_dead_letter",

@@ -76,18 +76,11 @@ impl Anomalies {
     }
 
     /// Lists anomalies of the caller's organization, or of all and the installation for the orchestrator, newest first.
-    pub async fn list(
-        &self,
-        caller: &Caller,
-        only_open: bool,
-        before: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<Anomaly>, Failure> {
+    pub async fn list(&self, caller: &Caller, filter: AnomalyFilter<'_>, limit: u32) -> Result<Vec<Anomaly>, Failure> {
         caller.require(Scope::OrgAdmin)?;
         let filter = AnomalyFilter {
             org: caller.principal.org.as_ref(),
-            only_open,
-            before,
+            ..filter
         };
         Ok(self.store.list_anomalies(&filter, limit.clamp(1, MAX_PAGE)).await?)
     }

@@ -98,6 +98,10 @@ pub struct AnomalyFilter<'a> {
     /// `None`: of all organizations, and of the installation.
     pub org: Option<&'a OrgId>,
     pub only_open: bool,
+    pub agent: Option<&'a AgentId>,
+    pub detector: Option<&'a str>,
+    /// `open`, `dismissed` or `ended`.
+    pub state: Option<&'a str>,
     /// The last id of the previous page.
     pub before: Option<&'a str>,
 }
@@ -105,21 +109,33 @@ pub struct AnomalyFilter<'a> {
 const LIST: Sql = Sql {
     postgres: "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at,
         last_at, alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at
-        FROM anomalies WHERE ($1::TEXT IS NULL OR id < $1) AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3",
+        FROM anomalies WHERE ($1::TEXT IS NULL OR id < $1) AND (NOT $2 OR ended_at IS NULL)
+            AND ($4::TEXT IS NULL OR agent_id = $4) AND ($5::TEXT IS NULL OR detector = $5)
+            AND ($6::TEXT IS NULL OR $6 = CASE WHEN ended_at IS NOT NULL THEN 'ended' WHEN dismissed_at IS NOT NULL THEN 'dismissed' ELSE 'open' END)
+        ORDER BY id DESC LIMIT $3",
     sqlite: "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at,
         last_at, alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at
-        FROM anomalies WHERE ($1 IS NULL OR id < $1) AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3",
+        FROM anomalies WHERE ($1 IS NULL OR id < $1) AND (NOT $2 OR ended_at IS NULL)
+            AND ($4 IS NULL OR agent_id = $4) AND ($5 IS NULL OR detector = $5)
+            AND ($6 IS NULL OR $6 = CASE WHEN ended_at IS NOT NULL THEN 'ended' WHEN dismissed_at IS NOT NULL THEN 'dismissed' ELSE 'open' END)
+        ORDER BY id DESC LIMIT $3",
 };
 
 const LIST_OF_ORG: Sql = Sql {
     postgres: "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at,
         last_at, alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at
-        FROM anomalies WHERE coalesce(org_id, 'installation') = $4 AND ($1::TEXT IS NULL OR id < $1)
-        AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3",
+        FROM anomalies WHERE coalesce(org_id, 'installation') = $7 AND ($1::TEXT IS NULL OR id < $1)
+        AND (NOT $2 OR ended_at IS NULL)
+            AND ($4::TEXT IS NULL OR agent_id = $4) AND ($5::TEXT IS NULL OR detector = $5)
+            AND ($6::TEXT IS NULL OR $6 = CASE WHEN ended_at IS NOT NULL THEN 'ended' WHEN dismissed_at IS NOT NULL THEN 'dismissed' ELSE 'open' END)
+        ORDER BY id DESC LIMIT $3",
     sqlite: "SELECT id, org_id, agent_id, detector, subject, severity, reaction, explanation, numbers, first_at,
         last_at, alerted_at, reacted_at, dismissed_at, dismissed_by, ended_at
-        FROM anomalies WHERE coalesce(org_id, 'installation') = $4 AND ($1 IS NULL OR id < $1)
-        AND (NOT $2 OR ended_at IS NULL) ORDER BY id DESC LIMIT $3",
+        FROM anomalies WHERE coalesce(org_id, 'installation') = $7 AND ($1 IS NULL OR id < $1)
+        AND (NOT $2 OR ended_at IS NULL)
+            AND ($4 IS NULL OR agent_id = $4) AND ($5 IS NULL OR detector = $5)
+            AND ($6 IS NULL OR $6 = CASE WHEN ended_at IS NOT NULL THEN 'ended' WHEN dismissed_at IS NOT NULL THEN 'dismissed' ELSE 'open' END)
+        ORDER BY id DESC LIMIT $3",
 };
 
 impl Store {
@@ -176,7 +192,10 @@ impl Store {
             let query = sqlx::query_as(sql)
                 .bind(filter.before)
                 .bind(filter.only_open)
-                .bind(i64::from(limit));
+                .bind(i64::from(limit))
+                .bind(filter.agent.map(AgentId::as_str))
+                .bind(filter.detector)
+                .bind(filter.state);
             match filter.org {
                 Some(org) => query.bind(org.as_str()).fetch_all(db).await,
                 None => query.fetch_all(db).await,

@@ -5,6 +5,7 @@ pub mod agent;
 mod agent_edits;
 pub mod agents;
 pub mod alerts;
+pub mod anomalies;
 pub mod approvals;
 pub mod audit;
 pub mod call;

@@ -7,6 +7,15 @@ use serde_json::json;
 use super::*;
 use crate::Announcement;
 
+const OPEN: crate::AnomalyFilter<'_> = crate::AnomalyFilter {
+    org: None,
+    only_open: true,
+    agent: None,
+    detector: None,
+    state: None,
+    before: None,
+};
+
 async fn names(world: &World) -> Vec<String> {
     let mut names: Vec<String> = world.open().await.into_iter().map(|open| open.detector).collect();
     names.sort();
@@ -67,7 +76,7 @@ both_engines! {
         assert_eq!((alert.kind.as_str(), alert.fingerprint.as_str()), ("anomaly.volume_spike", spike.subject.as_str()));
         assert_eq!(alert.evidence["numbers"]["sent"], 150);
         assert!(alert.evidence["explanation"].as_str().unwrap().contains("150 messages"), "{}", alert.evidence);
-        assert_eq!(one.list(&world.admin(), true, None, 9).await.unwrap(), open);
+        assert_eq!(one.list(&world.admin(), OPEN, 9).await.unwrap(), open);
 
         // An administrator has seen it: it does not come back while it lasts.
         world.alerts.resolve(&world.admin(), &alert.id).await.unwrap();
@@ -77,7 +86,7 @@ both_engines! {
         world.clock.advance(TimeDelta::minutes(40));
         assert_eq!(one.observe().await.unwrap(), 0, "it is over");
         assert_eq!(world.open().await, []);
-        assert_eq!(one.list(&world.admin(), false, None, 9).await.unwrap().len(), 1);
+        assert_eq!(one.list(&world.admin(), crate::AnomalyFilter { only_open: false, ..OPEN }, 9).await.unwrap().len(), 1);
     }
 
     async fn alert_ends_with_its_anomaly(world: &World) {
@@ -190,8 +199,8 @@ both_engines! {
         anomalies.observe().await.unwrap();
         assert_eq!(names(world).await, ["sign_in_guessing", "token_guessing"]);
         assert_eq!(world.open_alerts(None).await.len(), 2);
-        assert_eq!(anomalies.list(&world.admin(), true, None, 9).await.unwrap(), [], "not of an organization");
-        assert_eq!(anomalies.list(&caller(None), true, None, 9).await.unwrap().len(), 2);
+        assert_eq!(anomalies.list(&world.admin(), OPEN, 9).await.unwrap(), [], "not of an organization");
+        assert_eq!(anomalies.list(&caller(None), OPEN, 9).await.unwrap().len(), 2);
     }
 
     async fn pumping_and_loops_and_crowds_are_found(world: &World) {

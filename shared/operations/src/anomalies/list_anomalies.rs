@@ -1,5 +1,6 @@
 //! `GET /api/v1/anomalies`: list anomalies.
 
+use butt_dial_anomalies::AnomalyFilter;
 use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,16 @@ pub struct Args {
     /// Anomalies that have ended as well.
     #[serde(default)]
     all: bool,
+    /// Those of one agent.
+    #[serde(default, rename = "agentId")]
+    agent_id: Option<String>,
+    /// Those of one detector, such as volume_spike.
+    #[serde(default)]
+    detector: Option<String>,
+    /// Those in one state: open, dismissed or ended.
+    #[serde(default)]
+    #[schemars(extend("enum" = ["open", "dismissed", "ended"]))]
+    state: Option<String>,
     /// The last id of the previous page.
     #[serde(default)]
     before: Option<String>,
@@ -42,7 +53,7 @@ impl Operation for ListAnomalies {
         path: "/api/v1/anomalies",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
 
     type Args = Args;
     type Output = Output;
@@ -50,9 +61,19 @@ impl Operation for ListAnomalies {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let anomalies = &context.product.anomalies;
-        let listed = anomalies
-            .list(&context.caller, !args.all, args.before.as_deref(), limit)
-            .await?;
+        let agent = match &args.agent_id {
+            Some(named) => Some(context.product.agents.get(&context.caller, named).await?.agent.id),
+            None => None,
+        };
+        let filter = AnomalyFilter {
+            org: None,
+            only_open: !args.all && args.state.is_none(),
+            agent: agent.as_ref(),
+            detector: args.detector.as_deref(),
+            state: args.state.as_deref(),
+            before: args.before.as_deref(),
+        };
+        let listed = anomalies.list(&context.caller, filter, limit).await?;
         Ok(Output {
             anomalies: listed.into_iter().map(AnomalyView::from).collect(),
         })

@@ -69,7 +69,7 @@ both_engines! {
         db.note_anomaly(&anomaly(Some(&theirs), "a", Reaction::Alert, &one), morning()).await.unwrap();
         db.note_anomaly(&anomaly(None, "a", Reaction::Alert, &one), morning()).await.unwrap();
         let list = async |org, only_open| {
-            db.list_anomalies(&AnomalyFilter { org, only_open, before: None }, 9).await.unwrap()
+            db.list_anomalies(&AnomalyFilter { org, only_open, ..Default::default() }, 9).await.unwrap()
         };
         let of_ours = list(Some(&ours.org_id), true).await;
         let [first] = of_ours.as_slice() else { panic!("{of_ours:?}") };
@@ -96,7 +96,7 @@ both_engines! {
         db.note_anomaly(&found, late).await.unwrap();
         let all = list(Some(&ours.org_id), false).await;
         assert_eq!((all.len(), all[1].id.as_str()), (2, ended.id.as_str()), "it has come back");
-        let before = AnomalyFilter { org: Some(&ours.org_id), only_open: false, before: Some(&all[0].id) };
+        let before = AnomalyFilter { org: Some(&ours.org_id), before: Some(&all[0].id), ..Default::default() };
         assert_eq!(db.list_anomalies(&before, 9).await.unwrap().len(), 1);
         let before = AnomalyFilter { org: None, ..before };
         assert!(db.list_anomalies(&before, 9).await.unwrap().len() > 1);
