@@ -111,10 +111,10 @@ pub fn event(event: &CallEvent, now: Timestamp) -> Option<InboundRow> {
         detail: Some(json!({ "callId": event.call, "sender": event.local })),
     });
     let mut data = json!({
-                "type": CALL_ENDED, "callId": event.call, "callSid": report.carrier_id, "direction": report.direction,
-                "from": from, "to": to, "callStatus": status, "durationSeconds": report.duration_seconds,
-                "answeredBy": report.answered_by, "handledBy": conclusion.handled_by, "turns": conclusion.turns,
-                "timestamp": timestamp,
+        "type": CALL_ENDED, "callId": event.call, "callSid": report.carrier_id, "direction": report.direction,
+        "from": from, "to": to, "callStatus": status, "durationSeconds": report.duration_seconds,
+        "answeredBy": report.answered_by, "handledBy": conclusion.handled_by, "turns": conclusion.turns,
+        "timestamp": timestamp,
     });
     if let Some(revocation) = revocation {
         data["revocation"] = json!(revocation);
