@@ -41,7 +41,7 @@ def test_anomaly_is_shown_and_undone(person, tmp_path):
         assert status() == "suspended"
         page.click("button:has-text('Dismiss')")
         page.wait_for_load_state()
-        page.click("button:has-text('Reactivate agent')")
+        page.click("button:has-text('Reactivate')")
         until(lambda: status() == "active")
         page.select_option("#state", "open")
         page.click("main button:has-text('Filter')")

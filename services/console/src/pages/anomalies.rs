@@ -179,7 +179,7 @@ fn line(app: &App, member: &Member, row: &Value, agents: &[Value], now: butt_dia
                         input type="hidden" name="anomaly" value=(text(row, "id"));
                         input type="hidden" name="agent" value=(agent);
                         @if state == "open" { button class="slim" name="do" value="dismiss" { "Dismiss" } }
-                        @if is_suspended { button class="slim" name="do" value="activate" { "Reactivate agent" } }
+                        @if is_suspended { button class="slim" name="do" value="activate" aria-label="Reactivate the agent" { "Reactivate" } }
                     }
                 }
             }
@@ -190,7 +190,7 @@ fn line(app: &App, member: &Member, row: &Value, agents: &[Value], now: butt_dia
 /// The numbers that have tripped the detector: the observed, the expected, and the time that they cover.
 fn numbers(numbers: &Value) -> Markup {
     html! {
-        dl {
+        dl class="facts" {
             @for (name, value) in numbers.as_object().into_iter().flatten() {
                 dt { (name) }
                 dd class="mono" { @match value.as_str() { Some(text) => (text), None => (value) } }
