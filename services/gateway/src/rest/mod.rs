@@ -7,7 +7,7 @@ mod openapi;
 use std::{collections::HashMap, sync::Arc};
 
 use axum::{
-    Extension, Json, Router,
+    Extension, Router,
     extract::{
         Path, Query,
         rejection::{PathRejection, QueryRejection},
@@ -43,6 +43,8 @@ pub use openapi::document;
 
 const MAX_BODY: usize = 4 * 1024 * 1024;
 const KEY_ARGUMENT: &str = "idempotencyKey";
+/// The route of the API description that the page `/docs` reads.
+const DESCRIPTION: &str = "/api-docs/openapi.json";
 /// The header of Stripe and of the IETF draft.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -52,25 +54,29 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
     let for_callers = for_callers.layer(from_fn_with_state(auth.clone(), any_caller));
     let open = routes(platform, product, revocations, |scope| scope == Scope::Anyone);
     let open = open.layer(from_fn_with_state(auth, anyone));
-    let description = document();
-    let raw = description.clone();
-    // The description holds no data, so it needs no token.
-    let page = SwaggerUi::new("/docs")
-        .external_url_unchecked("/api-docs/openapi.json", description)
-        .config(page_settings());
-    let docs = Router::from(page).route("/openapi.json", get(move || async move { Json(raw) }));
     for_callers
         .merge(open)
-        .merge(docs)
+        .merge(description())
         .merge(documentation::router())
         .route("/", get(async || Redirect::temporary("docs")))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
 }
 
+/// The routes of the API description, and of its page. The description holds no data, so it needs no token. It is kept as text, which
+/// takes a fraction of the memory of its value.
+fn description() -> Router {
+    let text = Bytes::from(document().to_string());
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let description = get(async move || (kind, text));
+    Router::from(SwaggerUi::new("/docs").config(page_settings()))
+        .route("/openapi.json", description.clone())
+        .route(DESCRIPTION, description)
+}
+
 /// The settings of the page `/docs`. The browser keeps the token for the next visit.
 fn page_settings() -> Config<'static> {
-    Config::default()
+    Config::new([DESCRIPTION])
         .persist_authorization(true)
         .try_it_out_enabled(true)
         .doc_expansion("none")
