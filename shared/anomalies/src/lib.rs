@@ -25,7 +25,7 @@ mod traffic;
 mod usuals;
 
 pub use announcements::Announcement;
-pub use butt_dial_store::{Anomaly, AnomalyFilter, Campaign, ContactPause, Reaction, Severity};
+pub use butt_dial_store::{Anomaly, AnomalyFilter, AnomalyState, Campaign, ContactPause, Reaction, Severity};
 pub use finding::{Detector, Finding};
 pub use handle::{Anomalies, AnomalySettings};
 pub use parameters::{ParameterError, Parameters};

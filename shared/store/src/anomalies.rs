@@ -82,7 +82,25 @@ pub struct Anomaly {
     pub ended_at: Option<Timestamp>,
 }
 
+/// The state of an anomaly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum AnomalyState {
+    Open,
+    /// A person has dismissed it, and it lasts.
+    Dismissed,
+    Ended,
+}
+
 impl Anomaly {
+    pub fn state(&self) -> AnomalyState {
+        match (self.ended_at, self.dismissed_at) {
+            (Some(_), _) => AnomalyState::Ended,
+            (None, Some(_)) => AnomalyState::Dismissed,
+            (None, None) => AnomalyState::Open,
+        }
+    }
+
     pub fn org(&self) -> Option<OrgId> {
         self.org_id.as_deref().map(OrgId::from)
     }
@@ -100,8 +118,7 @@ pub struct AnomalyFilter<'a> {
     pub only_open: bool,
     pub agent: Option<&'a AgentId>,
     pub detector: Option<&'a str>,
-    /// `open`, `dismissed` or `ended`.
-    pub state: Option<&'a str>,
+    pub state: Option<AnomalyState>,
     /// The last id of the previous page.
     pub before: Option<&'a str>,
 }
@@ -195,7 +212,7 @@ impl Store {
                 .bind(i64::from(limit))
                 .bind(filter.agent.map(AgentId::as_str))
                 .bind(filter.detector)
-                .bind(filter.state);
+                .bind(filter.state.map(<&str>::from));
             match filter.org {
                 Some(org) => query.bind(org.as_str()).fetch_all(db).await,
                 None => query.fetch_all(db).await,

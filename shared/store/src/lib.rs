@@ -118,7 +118,7 @@ pub use account_notices::{NewNotice, Notice, NoticeState};
 pub use agents::{Agent, AgentStatus, Profile, StatusSetBy};
 pub use alert_routes::{AlertRoute, Notification};
 pub use alerts::{Alert, AlertState, Due, NewAlert, Severity};
-pub use anomalies::{ANOMALY_PREFIX, Anomaly, AnomalyFilter, NewAnomaly, Reaction};
+pub use anomalies::{ANOMALY_PREFIX, Anomaly, AnomalyFilter, AnomalyState, NewAnomaly, Reaction};
 pub use anomaly_baselines::{BaselineRow, PEAK, RECENT, SeenCountry};
 pub use anomaly_facts::{CallCount, SentToBlock, SentToOne, SentToPrefix, SharedRecipient, Span, Traffic};
 pub use anomaly_signals::{BudgetUse, CodeCount, Counted, Share};

@@ -1,6 +1,6 @@
 //! `GET /api/v1/anomalies`: list anomalies.
 
-use butt_dial_anomalies::AnomalyFilter;
+use butt_dial_anomalies::{AnomalyFilter, AnomalyState};
 use butt_dial_domain::{Code, Failure, Scope, bounds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,24 @@ use crate::{Context, Hints, Operation, Route};
 pub struct ListAnomalies;
 
 const DEFAULT_LIMIT: u32 = 50;
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Open,
+    Dismissed,
+    Ended,
+}
+
+impl From<State> for AnomalyState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Open => Self::Open,
+            State::Dismissed => Self::Dismissed,
+            State::Ended => Self::Ended,
+        }
+    }
+}
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
@@ -23,10 +41,9 @@ pub struct Args {
     /// Those of one detector, such as volume_spike.
     #[serde(default)]
     detector: Option<String>,
-    /// Those in one state: open, dismissed or ended.
+    /// Those in one state.
     #[serde(default)]
-    #[schemars(extend("enum" = ["open", "dismissed", "ended"]))]
-    state: Option<String>,
+    state: Option<State>,
     /// The last id of the previous page.
     #[serde(default)]
     before: Option<String>,
@@ -70,7 +87,7 @@ impl Operation for ListAnomalies {
             only_open: !args.all && args.state.is_none(),
             agent: agent.as_ref(),
             detector: args.detector.as_deref(),
-            state: args.state.as_deref(),
+            state: args.state.map(AnomalyState::from),
             before: args.before.as_deref(),
         };
         let listed = anomalies.list(&context.caller, filter, limit).await?;

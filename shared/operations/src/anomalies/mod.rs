@@ -54,11 +54,7 @@ pub struct AnomalyView {
 impl From<Anomaly> for AnomalyView {
     fn from(anomaly: Anomaly) -> Self {
         Self {
-            state: match (anomaly.ended_at, anomaly.dismissed_at) {
-                (Some(_), _) => "ended",
-                (None, Some(_)) => "dismissed",
-                (None, None) => "open",
-            },
+            state: anomaly.state().into(),
             agent_id: anomaly.agent().map(|agent| agent.host_id().to_owned()),
             id: anomaly.id,
             org_id: anomaly.org_id,

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Anomaly, AnomalyFilter, BaselineRow, Campaign, NewAnomaly, NewRestraint, PEAK, RECENT, Reaction, Restraints,
-    SeenCountry, Severity, TimedRows,
+    Anomaly, AnomalyFilter, AnomalyState, BaselineRow, Campaign, NewAnomaly, NewRestraint, PEAK, RECENT, Reaction,
+    Restraints, SeenCountry, Severity, TimedRows,
 };
 
 fn anomaly<'a>(agent: Option<&'a Agent>, subject: &'a str, reaction: Reaction, numbers: &'a Value) -> NewAnomaly<'a> {
@@ -96,6 +96,20 @@ both_engines! {
         db.note_anomaly(&found, late).await.unwrap();
         let all = list(Some(&ours.org_id), false).await;
         assert_eq!((all.len(), all[1].id.as_str()), (2, ended.id.as_str()), "it has come back");
+        let of_ours = AnomalyFilter { org: Some(&ours.org_id), ..Default::default() };
+        let ids = async |filter: AnomalyFilter<'_>| -> Vec<String> {
+            db.list_anomalies(&filter, 9).await.unwrap().into_iter().map(|found| found.id).collect()
+        };
+        for (state, expected) in [
+            (AnomalyState::Open, vec![all[0].id.clone()]),
+            (AnomalyState::Ended, vec![ended.id.clone()]),
+            (AnomalyState::Dismissed, Vec::new()),
+        ] {
+            assert_eq!(ids(AnomalyFilter { state: Some(state), ..of_ours }).await, expected);
+        }
+        assert_eq!(ids(AnomalyFilter { agent: Some(&ours.id), detector: Some(&ended.detector), ..of_ours }).await.len(), 2);
+        assert!(ids(AnomalyFilter { agent: Some(&"agt_other".into()), ..of_ours }).await.is_empty());
+        assert!(ids(AnomalyFilter { detector: Some("other"), ..of_ours }).await.is_empty());
         let before = AnomalyFilter { org: Some(&ours.org_id), before: Some(&all[0].id), ..Default::default() };
         assert_eq!(db.list_anomalies(&before, 9).await.unwrap().len(), 1);
         let before = AnomalyFilter { org: None, ..before };
