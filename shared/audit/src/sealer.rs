@@ -17,8 +17,8 @@ use crate::{
     tree,
 };
 
-/// Rows of one round.
-const BATCH: u32 = 4_000;
+/// Rows of one round. SQLite has one writer, and sends wait while a round is written.
+const BATCH: u32 = 500;
 const MIN_BATCH: u32 = 50;
 /// Longer than a round takes.
 const LEASE: TimeDelta = TimeDelta::seconds(10);
