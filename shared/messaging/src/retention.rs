@@ -83,11 +83,12 @@ impl Retention {
         };
         let held = self.store.list_held_organizations().await?;
         let mut count = blobs.purge_before(day, &held).await.map_err(failed)?;
-        let holds = self.store.list_person_holds().await?;
-        for org in holds.organizations() {
+        for org in self.store.list_person_holds().await?.organizations() {
             let events = blobs.list_events_before(day, org).await.map_err(failed)?;
             for page in events.chunks(EVENTS) {
                 let ids: Vec<String> = page.iter().map(|(_, id)| id.clone()).collect();
+                // Again for each page: a hold can be put while attachments are purged.
+                let holds = self.store.list_person_holds().await?;
                 let free = self.store.find_free_events(&holds, org, &ids).await?;
                 for (of, event) in page.iter().filter(|(_, id)| free.contains(id)) {
                     count += blobs.purge_event_of(*of, org, event).await.map_err(failed)?;
