@@ -148,7 +148,6 @@ mod tests {
             carrier_id: Some("SM1".into()),
             carrier_status: Some("queued".into()),
             failure: None,
-            created_at: at,
             updated_at: at,
         };
         let entry = send(&key, &row);

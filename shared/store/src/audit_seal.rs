@@ -27,7 +27,6 @@ pub struct UnsealedSend {
     pub carrier_id: Option<String>,
     pub carrier_status: Option<String>,
     pub failure: Option<String>,
-    pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
@@ -173,9 +172,9 @@ impl Store {
     ) -> Result<Vec<UnsealedSend>, StoreError> {
         const SQL: &str =
             "SELECT id, org_id, agent_id, channel, sender, recipient, body_hash, status, carrier, carrier_id,
-                carrier_status, failure, created_at, updated_at
+                carrier_status, failure, updated_at
             FROM (SELECT id, org_id, agent_id, channel, sender, recipient, body_hash, status, carrier, carrier_id,
-                    carrier_status, failure, created_at, updated_at
+                    carrier_status, failure, updated_at
                 FROM messages WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed')
                 ORDER BY id LIMIT $3) AS oldest
             WHERE org_id NOT IN (SELECT log FROM audit_logs WHERE sealer <> $1 AND lease_until > $2)

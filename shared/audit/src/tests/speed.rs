@@ -60,7 +60,6 @@ fn receipt_in_a_log_of_a_million_is_under_2_kb() {
         carrier_id: Some("SM00000000000000000000000000000000".into()),
         carrier_status: Some("queued".into()),
         failure: None,
-        created_at: at,
         updated_at: at,
     };
     let record = entry::SendRecord {
