@@ -16,6 +16,7 @@ pub fn text(value: &Value) -> String {
 /// Writes an object of strings and whole numbers in its canonical form. The names are ASCII and in order; absent members are left out.
 /// Without a `Value` in between: the sealer writes one for every send.
 pub(crate) fn object<const N: usize>(members: [(&str, Member<'_>); N]) -> String {
+    debug_assert!(members.is_sorted_by_key(|(name, _)| *name));
     let mut text = String::with_capacity(512);
     let mut separator = '{';
     for (name, member) in members {
