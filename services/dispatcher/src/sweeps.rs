@@ -1,12 +1,15 @@
-//! The periodic sweeps. Each sweep claims the rows that it works on, so that replicas share the work.
+//! The periodic sweeps. Each sweep claims the rows that it works on, so that replicas share the work. Sweeps of frequent work run
+//! only while such work is due: one statement looks for all of it.
 
-use std::{future::Future, time::Duration};
+use std::{collections::HashSet, future::Future, time::Duration};
 
 use butt_dial_calls::{legs, reconcile};
 use butt_dial_domain::Failure;
+use butt_dial_messaging::DueKind;
 use butt_dial_runtime::{Lifecycle, platform::Product};
+use tokio::sync::watch;
 
-/// The deliveries of a dispatcher that died wait for their leases and for this.
+/// How often due work is looked for. The deliveries of a dispatcher that died wait for their leases and for this.
 const HALF_SECOND: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 const THREE_SECONDS: Duration = Duration::from_secs(3);
@@ -18,21 +21,24 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Starts all sweeps on the lifecycle.
 pub fn start(product: &Product, lifecycle: &Lifecycle) {
-    let sweeps = Sweeps { product, lifecycle };
-    sweeps.spawn("unknown sends", SECOND, |product| async move {
+    let sweeps = Sweeps {
+        product,
+        lifecycle,
+        due: watch::Sender::default(),
+    };
+    sweeps.look_for_due_work();
+    sweeps.spawn_when_due(DueKind::UnknownSends, SECOND, |product| async move {
         product.outbound.reconcile().await
     });
-    sweeps.spawn("scheduled sends", SECOND, |product| async move {
+    sweeps.spawn_when_due(DueKind::ScheduledSends, SECOND, |product| async move {
         product.outbound.send_due().await
     });
-    sweeps.spawn("requested replays", SECOND, |product| async move {
+    sweeps.spawn_when_due(DueKind::RequestedReplays, SECOND, |product| async move {
         product.inbound.replay_dead_letters().await
     });
-    sweeps.spawn(
-        "audit log",
-        SECOND,
-        |product| async move { product.audit.seal_due().await },
-    );
+    sweeps.spawn_when_due(DueKind::UnsealedRows, SECOND, |product| async move {
+        product.audit.seal_due().await
+    });
     sweeps.spawn("audit checkpoints", TEN_MINUTES, |product| async move {
         let signing = product.audit.sign_due().await?;
         product.alerts.report_broken_logs(&signing.broken).await?;
@@ -44,24 +50,22 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("anomalies", product.anomalies.interval(), |product| async move {
         product.anomalies.sweep().await
     });
-    sweeps.spawn(
-        "alerts",
-        SECOND,
-        |product| async move { product.alerts.send_due().await },
-    );
-    sweeps.spawn("deliveries", HALF_SECOND, |product| async move {
+    sweeps.spawn_when_due(DueKind::AlertNotifications, SECOND, |product| async move {
+        product.alerts.send_due().await
+    });
+    sweeps.spawn_when_due(DueKind::Deliveries, HALF_SECOND, |product| async move {
         product.delivery.deliver_due().await
     });
-    sweeps.spawn("incomplete events", SECOND, |product| async move {
+    sweeps.spawn_when_due(DueKind::IncompleteEvents, SECOND, |product| async move {
         product.media.fetch_due().await
     });
-    sweeps.spawn("deferred bodies", SECOND, |product| async move {
+    sweeps.spawn_when_due(DueKind::DeferredBodies, SECOND, |product| async move {
         product.media.fetch_deferred_bodies().await
     });
     sweeps.spawn("delivered events", FIVE_SECONDS, |product| async move {
         product.retention.purge_delivered().await
     });
-    sweeps.spawn("account notices", SECOND, |product| async move {
+    sweeps.spawn_when_due(DueKind::AccountNotices, SECOND, |product| async move {
         product.accounts.deliver_notices().await
     });
     sweeps.spawn("budget alerts", MINUTE, |product| async move {
@@ -70,7 +74,7 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("erased organizations", MINUTE, |product| async move {
         product.accounts.purge_erased().await
     });
-    sweeps.spawn("jobs about persons", THREE_SECONDS, |product| async move {
+    sweeps.spawn_when_due(DueKind::SubjectJobs, THREE_SECONDS, |product| async move {
         product.subjects.run_due().await
     });
     sweeps.spawn("old archives of persons", HOUR, |product| async move {
@@ -79,16 +83,16 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("expired registrations", TEN_MINUTES, |product| async move {
         product.accounts.delete_expired().await
     });
-    sweeps.spawn("call legs", FIVE_SECONDS, |product| async move {
+    sweeps.spawn_when_due(DueKind::CallLegs, FIVE_SECONDS, |product| async move {
         legs::charge_due(&product.calls).await
     });
-    sweeps.spawn("sender orders", FIVE_SECONDS, |product| async move {
+    sweeps.spawn_when_due(DueKind::SenderOrders, FIVE_SECONDS, |product| async move {
         product.senders.resume_orders().await
     });
     sweeps.spawn("sender registrations", FIFTEEN_SECONDS, |product| async move {
         product.senders.check_registrations().await
     });
-    sweeps.spawn("number registrations", FIVE_SECONDS, |product| async move {
+    sweeps.spawn_when_due(DueKind::NumberRegistrations, FIVE_SECONDS, |product| async move {
         product.registrations.continue_due().await
     });
     sweeps.spawn("webhooks of numbers", MINUTE, |product| async move {
@@ -129,23 +133,63 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
 struct Sweeps<'a> {
     product: &'a Product,
     lifecycle: &'a Lifecycle,
+    /// The kinds of work that were due when it was looked for last. Empty while the database can't be read.
+    due: watch::Sender<HashSet<DueKind>>,
 }
 
 impl Sweeps<'_> {
-    /// Runs `work` periodically. A failure is logged, and the next run tries again.
+    fn look_for_due_work(&self) {
+        let (product, due) = (self.product.clone(), self.due.clone());
+        self.lifecycle.spawn_periodic(HALF_SECOND, move || {
+            let (product, due) = (product.clone(), due.clone());
+            async move {
+                let found = product.backlogs.list_due().await.unwrap_or_else(|failure| {
+                    tracing::warn!(%failure, "due work not read");
+                    HashSet::new()
+                });
+                due.send_if_modified(|kinds| {
+                    let is_changed = *kinds != found;
+                    *kinds = found;
+                    is_changed
+                });
+            }
+        });
+    }
+
+    /// Runs `work` while work of this kind is due, with a pause between two runs.
+    fn spawn_when_due<F, Fut>(&self, kind: DueKind, pause: Duration, work: F)
+    where
+        F: Fn(Product) -> Fut + Copy + Send + 'static,
+        Fut: Future<Output = Result<usize, Failure>> + Send + 'static,
+    {
+        let (product, mut due) = (self.product.clone(), self.due.subscribe());
+        let draining = self.lifecycle.draining().clone();
+        self.lifecycle.spawn(async move {
+            let sweep = async move {
+                while due.wait_for(|kinds| kinds.contains(&kind)).await.is_ok() {
+                    run(kind.into(), work(product.clone())).await;
+                    tokio::time::sleep(pause).await;
+                }
+            };
+            draining.run_until_cancelled(sweep).await;
+        });
+    }
+
+    /// Runs `work` periodically.
     fn spawn<F, Fut>(&self, name: &'static str, interval: Duration, work: F)
     where
         F: Fn(Product) -> Fut + Copy + Send + 'static,
         Fut: Future<Output = Result<usize, Failure>> + Send + 'static,
     {
         let product = self.product.clone();
-        self.lifecycle.spawn_periodic(interval, move || {
-            let product = product.clone();
-            async move {
-                if let Err(failure) = work(product).await {
-                    tracing::warn!(%failure, sweep = name, "sweep failed");
-                }
-            }
-        });
+        self.lifecycle
+            .spawn_periodic(interval, move || run(name, work(product.clone())));
+    }
+}
+
+/// Runs a sweep once. A failure is logged, and the next run tries again.
+async fn run(name: &'static str, work: impl Future<Output = Result<usize, Failure>>) {
+    if let Err(failure) = work.await {
+        tracing::warn!(%failure, sweep = name, "sweep failed");
     }
 }

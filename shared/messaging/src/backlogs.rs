@@ -1,11 +1,14 @@
-//! Measures the work that waits in the database, for the metrics.
+//! The work that waits in the database: how much, for the metrics, and which kinds are due, for the sweeps.
+
+use std::collections::HashSet;
 
 use butt_dial_domain::{Clock, Failure};
+pub use butt_dial_store::DueKind;
 use butt_dial_store::Store;
 
 use crate::Metrics;
 
-/// Measures the backlogs of the installation. Cheap to clone.
+/// Reads the backlogs of the installation. Cheap to clone.
 #[derive(Clone)]
 pub struct Backlogs {
     store: Store,
@@ -32,5 +35,10 @@ impl Backlogs {
             total += usize::try_from(backlog.count).unwrap_or(0);
         }
         Ok(total)
+    }
+
+    /// Lists the kinds of work that are due.
+    pub async fn list_due(&self) -> Result<HashSet<DueKind>, Failure> {
+        Ok(self.store.list_due_work(self.clock.now()).await?)
     }
 }

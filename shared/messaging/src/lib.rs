@@ -33,7 +33,7 @@ mod taint;
 pub mod testing;
 
 pub use account_carriers::{AccountCarrier, AccountCarriers, AccountServices};
-pub use backlogs::Backlogs;
+pub use backlogs::{Backlogs, DueKind};
 pub use butt_dial_store::ConversationStatus;
 pub use call_hook::{AcceptedCall, CallHook, PendingCall};
 pub use carriers::{Carrier, Carriers};

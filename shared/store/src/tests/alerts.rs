@@ -103,6 +103,8 @@ both_engines! {
         let at = morning() + seconds(1);
         assert_eq!(db.list_due_routes(morning() - seconds(1), 9).await.unwrap(), Vec::<String>::new());
         assert_eq!(db.list_due_routes(at, 9).await.unwrap(), ["alt_1"]);
+        assert!(!is_due(db, DueKind::AlertNotifications, morning() - seconds(1)).await);
+        assert!(is_due(db, DueKind::AlertNotifications, at).await);
         let claim = async |now| db.claim_alert_route("alt_1", now, now + seconds(30)).await.unwrap();
         assert!(claim(at).await.is_some());
         assert!(claim(at).await.is_none(), "another process sends");

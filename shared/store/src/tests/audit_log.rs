@@ -74,6 +74,7 @@ both_engines! {
         db.settle_send(settled(&message, accepted(ESTIMATE))).await.unwrap();
 
         assert_eq!(db.find_oldest_unsealed().await.unwrap(), Some(morning()));
+        assert!(is_due(db, DueKind::UnsealedRows, morning()).await);
         assert!(db.find_oldest_unsealed_send().await.unwrap().is_some());
         let changes = unsealed_changes("one").await;
         assert_eq!(changes.iter().map(|row| row.id.clone()).collect::<Vec<_>>(), [change.clone(), other.clone()]);

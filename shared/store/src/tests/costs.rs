@@ -251,7 +251,9 @@ both_engines! {
         let leg = leg(&agent, &message);
         db.open_call_leg(&leg, None).await.unwrap();
         assert_eq!(db.list_due_call_legs(morning(), 9).await.unwrap(), []);
+        assert!(!is_due(db, DueKind::CallLegs, morning()).await);
         let due = leg.paid_until;
+        assert!(is_due(db, DueKind::CallLegs, due).await);
         assert_eq!(db.list_due_call_legs(due, 9).await.unwrap(), std::slice::from_ref(&leg));
         let until = due + seconds(60);
         assert!(db.claim_call_leg(&leg, until).await.unwrap());

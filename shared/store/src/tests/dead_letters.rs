@@ -43,8 +43,10 @@ both_engines! {
         let with_letters = InboundBatch { dead_letters: vec![letter("s-1"), letter("s-2")], ..batch(0, vec![], vec![]) };
         db.apply_inbound(&with_letters, &|_| None).await.unwrap();
         assert_eq!(db.list_requested_replays(10).await.unwrap().len(), 0);
+        assert!(!is_due(db, DueKind::RequestedReplays, morning()).await);
         assert_eq!(db.request_replay(Some("s-2"), morning()).await.unwrap(), 1);
         assert_eq!(db.request_replay(Some("s-2"), morning()).await.unwrap(), 0);
+        assert!(is_due(db, DueKind::RequestedReplays, morning()).await);
         let requested = db.list_requested_replays(10).await.unwrap();
         assert_eq!(requested.len(), 1);
         assert_eq!((requested[0].id.as_str(), requested[0].replay_requested_at), ("s-2", Some(morning())));

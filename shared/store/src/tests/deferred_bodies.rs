@@ -32,7 +32,10 @@ async fn log(db: &Database, agent: &Agent) -> Vec<String> {
 }
 
 async fn claim(db: &Database, at: Timestamp) -> Vec<EventAwaitingBody> {
-    db.claim_deferred_bodies(9, at, at + HOLD).await.unwrap()
+    let is_due = is_due(db, DueKind::DeferredBodies, at).await;
+    let claimed = db.claim_deferred_bodies(9, at, at + HOLD).await.unwrap();
+    assert_eq!(is_due, !claimed.is_empty());
+    claimed
 }
 
 both_engines! {

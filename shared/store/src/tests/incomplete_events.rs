@@ -34,7 +34,9 @@ async fn listed(store: &Store, agent: &Agent) -> Vec<String> {
 }
 
 async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<IncompleteEvent> {
+    let is_due = is_due(store, DueKind::IncompleteEvents, now).await;
     let mut claimed = store.claim_incomplete_events(limit, now, now + HOLD).await.unwrap();
+    assert!(is_due || claimed.is_empty());
     claimed.sort_by_key(|event| event.seq);
     claimed
 }

@@ -172,6 +172,7 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
             .unwrap();
     }
     store.claim_deferred_bodies(3, now, until).await.unwrap();
+    store.list_due_work(now).await.unwrap();
     store.claim_subject_job(now, until).await.unwrap();
     store
         .list_consent_events_of(&agent.org_id, ("+97", "none"), 0, 9)

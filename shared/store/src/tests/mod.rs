@@ -26,6 +26,7 @@ mod dead_letters;
 mod deadlocks;
 mod deferred_bodies;
 mod deliveries;
+mod due_work;
 mod encryption;
 mod erasure;
 mod events;
@@ -71,8 +72,8 @@ use butt_dial_domain::{
 use chrono::{TimeDelta, TimeZone as _, Utc};
 
 use crate::{
-    AcceptedSend, Agent, AgentStatus, AttemptOutcome, AuditEntry, EventReason, EventState, ScheduledState, SendResult,
-    SenderRoute, SettledSend, Store, StoreError,
+    AcceptedSend, Agent, AgentStatus, AttemptOutcome, AuditEntry, DueKind, EventReason, EventState, ScheduledState,
+    SendResult, SenderRoute, SettledSend, Store, StoreError,
 };
 use database::Database;
 
@@ -107,6 +108,11 @@ use both_engines;
 
 const DAY: &str = "2026-11-22";
 const MONTH: &str = "2026-11";
+
+/// Returns whether work of this kind is listed as due.
+async fn is_due(store: &Store, kind: DueKind, now: Timestamp) -> bool {
+    store.list_due_work(now).await.unwrap().contains(&kind)
+}
 
 fn morning() -> Timestamp {
     Utc.with_ymd_and_hms(2026, 11, 22, 9, 0, 0).unwrap()

@@ -59,7 +59,9 @@ both_engines! {
         db.create_number_registration(&brand(&other, "own")).await.unwrap();
 
         let claim = async |at| db.claim_number_registrations(9, at, at + seconds(60)).await.unwrap();
+        assert!(!is_due(db, DueKind::NumberRegistrations, morning()).await);
         assert!(claim(morning()).await.is_empty());
+        assert!(is_due(db, DueKind::NumberRegistrations, morning() + seconds(60)).await);
         let claimed = claim(morning() + seconds(60)).await.into_iter().find(|claimed| claimed.id == new.id).unwrap();
         assert_eq!((claimed.attempts, claimed.state, claimed.data.as_slice()), (1, ReviewStatus::Submitting, &[1, 2, 3][..]));
         assert!(claim(morning() + seconds(60)).await.is_empty());

@@ -10,7 +10,10 @@ use crate::Unsettled;
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 
 async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<Unsettled> {
-    store.claim_unsettled(limit, now, now + LEASE).await.unwrap()
+    let is_due = is_due(store, DueKind::UnknownSends, now).await;
+    let claimed = store.claim_unsettled(limit, now, now + LEASE).await.unwrap();
+    assert_eq!(is_due, !claimed.is_empty());
+    claimed
 }
 
 fn ids(claimed: &[Unsettled]) -> BTreeSet<MessageId> {

@@ -4,8 +4,8 @@ use butt_dial_domain::{OrgId, Scope, TokenId};
 
 use super::*;
 use crate::{
-    Activation, MemberChange, NewNotice, NewOneTimeToken, NewRegistration, NewTeam, NewToken, NextStep, NoticeState,
-    OneTimeKind, OrgMode, OrgStatus, RegistrationDetails, RegistrationStep, ReplacedTokens, Role,
+    Activation, DueKind, MemberChange, NewNotice, NewOneTimeToken, NewRegistration, NewTeam, NewToken, NextStep,
+    NoticeState, OneTimeKind, OrgMode, OrgStatus, RegistrationDetails, RegistrationStep, ReplacedTokens, Role,
 };
 
 const OWNER: &str = "ann@example.com";
@@ -190,7 +190,12 @@ both_engines! {
         let org = register(db).await;
         let notice = NewNotice { id: "n", org: &org, kind: "k", url: "https://a.example/", body: "{}", token: Some(b"t") };
         db.create_notice(&notice, morning()).await.unwrap();
-        let claim = async |at| db.claim_notices(10, at, at + seconds(30)).await.unwrap();
+        let claim = async |at| {
+            let is_due = is_due(db, DueKind::AccountNotices, at).await;
+            let claimed = db.claim_notices(10, at, at + seconds(30)).await.unwrap();
+            assert_eq!(is_due, !claimed.is_empty());
+            claimed
+        };
         let claimed = claim(morning()).await;
         assert_eq!((claimed[0].tries, claimed[0].token.as_deref()), (1, Some(&b"t"[..])));
         assert!(claim(morning() + seconds(29)).await.is_empty());

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{ApprovalState, Cancellation, NewApproval, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend};
+use crate::{
+    ApprovalState, Cancellation, DueKind, NewApproval, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend,
+};
 
 const CAPS: ScheduledCaps = ScheduledCaps {
     agent: LARGE,
@@ -50,7 +52,10 @@ async fn schedule_within(
 }
 
 async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<ScheduledSend> {
-    store.claim_scheduled(limit, now, now + LEASE).await.unwrap()
+    let is_due = is_due(store, DueKind::ScheduledSends, now).await;
+    let claimed = store.claim_scheduled(limit, now, now + LEASE).await.unwrap();
+    assert!(is_due || claimed.is_empty());
+    claimed
 }
 
 fn ids(claimed: &[ScheduledSend]) -> BTreeSet<MessageId> {

@@ -30,7 +30,9 @@ both_engines! {
         db.create_sender_order(&order, lease, None).await.unwrap();
         let bought = SenderOrder { step: OrderStep::Configure, number_id: Some("PN1".into()), ..order.clone() };
         assert!(db.update_sender_order(&bought, lease, morning(), None).await.unwrap());
+        assert!(!is_due(db, DueKind::SenderOrders, morning()).await);
         assert!(db.claim_sender_orders(9, morning(), next).await.unwrap().is_empty());
+        assert!(is_due(db, DueKind::SenderOrders, lease).await);
         let claimed = db.claim_sender_orders(9, lease, next).await.unwrap();
         assert_eq!((claimed[0].step, claimed[0].attempts), (OrderStep::Configure, 1));
         assert!(!db.update_sender_order(&bought, next, lease, None).await.unwrap(), "its first holder is too late");

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::inbound::{PERSON, STRANGER, inbound_event, read};
 use super::*;
 use crate::{
-    ConsentRecord, ConsentStatus, ErasedKey, ErasedRow, JobAdvance, LegalHold, NewSubjectJob, SubjectJob,
+    ConsentRecord, ConsentStatus, DueKind, ErasedKey, ErasedRow, JobAdvance, LegalHold, NewSubjectJob, SubjectJob,
     SubjectJobKind, SubjectJobState, SubjectRow, SubjectScope, SubjectTable, VendorResource, WHOLE_ORGANIZATION,
 };
 
@@ -35,6 +35,7 @@ async fn start(db: &Database, org: &OrgId, id: &str, kind: SubjectJobKind) {
 }
 
 async fn claim(db: &Database, at: Timestamp) -> SubjectJob {
+    assert!(is_due(db, DueKind::SubjectJobs, at).await);
     db.claim_subject_job(at, at + seconds(60)).await.unwrap().unwrap()
 }
 
