@@ -28,8 +28,8 @@ enum Task {
     },
     /// Measure release builds against a bare rmcp server and print a table.
     Bench(bench::Options),
-    /// Send and receive on real servers while replicas are killed, and compare the counts.
-    Kills(bench::KillOptions),
+    /// Send, receive and call on real servers while replicas are killed or replaced, or servers stop, and compare the counts.
+    Disturb(bench::DisturbOptions),
     /// Serve the bare rmcp server that `bench` compares with.
     #[command(hide = true)]
     BareServer,
@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
         Task::Tidy(options) => tidy::main(&options),
         Task::Servers { command } => servers::main(&command).await,
         Task::Bench(options) => bench::main(options).await,
-        Task::Kills(options) => bench::kills(options).await,
+        Task::Disturb(options) => bench::disturb(options).await,
         Task::BareServer => bench::bare_server().await.map(|()| ExitCode::SUCCESS),
         Task::BareWebhooks => bench::bare_webhooks().await.map(|()| ExitCode::SUCCESS),
         Task::Simulate(options) => simulate::main(&options),

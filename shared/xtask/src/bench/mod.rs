@@ -3,9 +3,9 @@
 
 mod bare_mcp;
 mod calls;
+mod disturb;
 mod http_client;
 mod inbound;
-mod kills;
 mod life;
 mod listener;
 mod load;
@@ -82,7 +82,7 @@ pub async fn main(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 pub use bare_mcp::serve as bare_server;
-pub use kills::{Options as KillOptions, run as kills};
+pub use disturb::{Options as DisturbOptions, run as disturb};
 pub use webhooks::bare as bare_webhooks;
 
 /// A run: its options, the program under measurement and the results.

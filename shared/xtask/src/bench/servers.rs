@@ -11,27 +11,29 @@ use super::{
 
 pub struct Servers {
     pub backends: Backends,
-    _servers: (Postgres, Nats, Redis),
+    pub postgres: Postgres,
+    pub nats: Nats,
+    pub redis: Redis,
 }
 
 impl Servers {
     pub async fn start(program: &Path) -> anyhow::Result<Self> {
-        let servers = (
-            Postgres::start_with_fsync().await,
-            Nats::start().await,
-            Redis::start().await,
-        );
+        let postgres = Postgres::start_with_fsync().await;
+        let nats = Nats::start().await;
+        let redis = Redis::start().await;
         let backends = Backends {
-            database: servers.0.database().await,
-            nats: servers.1.url(),
-            redis: servers.2.url(),
+            database: postgres.database().await,
+            nats: nats.url(),
+            redis: redis.url(),
             simulator: Process::simulator(program).await?,
             public_url: PUBLIC_URL.to_owned(),
             settings: Vec::new(),
         };
         Ok(Self {
             backends,
-            _servers: servers,
+            postgres,
+            nats,
+            redis,
         })
     }
 }

@@ -41,10 +41,15 @@ pub fn number_of_agent(n: u64) -> String {
 
 /// Builds webhook number `n`, with a message id that is unique in this run.
 pub fn request(address: SocketAddr, n: u64) -> Vec<u8> {
-    request_to(address, n, NUMBER)
+    request_to(PUBLIC_URL, address, n, NUMBER)
 }
 
-fn request_to(address: SocketAddr, n: u64, to: &str) -> Vec<u8> {
+/// Builds webhook number `n` of an installation with this public address.
+pub fn request_at(public_url: &str, address: SocketAddr, n: u64) -> Vec<u8> {
+    request_to(public_url, address, n, NUMBER)
+}
+
+fn request_to(public_url: &str, address: SocketAddr, n: u64, to: &str) -> Vec<u8> {
     let sid = format!("SM{:08x}{n:024x}", std::process::id());
     let fields: Vec<(String, String)> = [
         ("MessageSid", sid.as_str()),
@@ -68,12 +73,16 @@ fn request_to(address: SocketAddr, n: u64, to: &str) -> Vec<u8> {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    signed(address, PATH, &fields)
+    signed_at(public_url, address, PATH, &fields)
 }
 
 /// Builds a signed request of the carrier to this path of the public address.
 pub fn signed(address: SocketAddr, path: &str, fields: &[(String, String)]) -> Vec<u8> {
-    let signature = signature(&format!("{PUBLIC_URL}{path}"), fields);
+    signed_at(PUBLIC_URL, address, path, fields)
+}
+
+fn signed_at(public_url: &str, address: SocketAddr, path: &str, fields: &[(String, String)]) -> Vec<u8> {
+    let signature = signature(&format!("{public_url}{path}"), fields);
     let body = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(fields)
         .finish();
@@ -127,7 +136,7 @@ pub async fn send_to_agents(
         left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .is_ok()
     };
-    let build = |address, n| request_to(address, n, &number_of_agent(n % agents));
+    let build = |address, n| request_to(PUBLIC_URL, address, n, &number_of_agent(n % agents));
     run(address, connections, take, build).await
 }
 

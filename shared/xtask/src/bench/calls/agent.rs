@@ -1,6 +1,9 @@
 //! An agent program: it listens for calls and answers each turn at once, with one request after the other per call.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
@@ -10,6 +13,8 @@ use super::super::{http_client::Connection, listener::Listener, mcp_client::Endp
 
 /// A stream counts as a listener after a grace period of two seconds. The server sends no event at its end.
 pub const CONNECT_GRACE: Duration = Duration::from_millis(2_100);
+/// Between two attempts of an agent that repeats failed requests.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// The time-out of a long poll.
 const WAIT_MS: u64 = 50_000;
 
@@ -38,6 +43,16 @@ impl Agent {
         let (sender, turns) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(listen(listener, endpoint.clone(), reply, sender));
+        Ok(Self { turns, tasks })
+    }
+
+    /// Starts an agent that opens its stream and its requests again when they fail.
+    pub async fn open_persistent(endpoint: &Endpoint, reply: ReplyFn) -> anyhow::Result<Self> {
+        let listener = Listener::open(endpoint).await?;
+        tokio::time::sleep(CONNECT_GRACE).await;
+        let (sender, turns) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listen_persistently(listener, endpoint.clone(), reply, sender));
         Ok(Self { turns, tasks })
     }
 
@@ -72,6 +87,47 @@ async fn listen(
             }
             Some(result) = calls.join_next() => result??,
         }
+    }
+}
+
+/// Listens as `listen` does, over as many streams as it takes. A call is attended once, also if its event arrives again.
+async fn listen_persistently(
+    mut listener: Listener,
+    endpoint: Endpoint,
+    reply: ReplyFn,
+    turns: mpsc::UnboundedSender<AgentTurn>,
+) -> anyhow::Result<()> {
+    let (mut calls, mut known) = (JoinSet::new(), HashSet::new());
+    loop {
+        let Ok((event, _)) = listener.next().await else {
+            listener = loop {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+                if let Ok(listener) = Listener::open(&endpoint).await {
+                    break listener;
+                }
+            };
+            continue;
+        };
+        if event["type"] == "call.incoming" {
+            let call = event["callId"].as_str().context("the call has no id")?.to_owned();
+            if known.insert(call.clone()) {
+                calls.spawn(attend_persistently(endpoint.clone(), call, reply, turns.clone()));
+            }
+        }
+    }
+}
+
+async fn attend_persistently(
+    endpoint: Endpoint,
+    call: String,
+    reply: ReplyFn,
+    turns: mpsc::UnboundedSender<AgentTurn>,
+) {
+    while attend(endpoint.clone(), call.clone(), reply, turns.clone())
+        .await
+        .is_err()
+    {
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 

@@ -1,5 +1,5 @@
-//! A load balancer at the public address of an installation: it forwards the sockets of calls to the relays in turn, and
-//! all other connections to the webhook ingest.
+//! A load balancer: it forwards the sockets of calls to the relays in turn, and all other connections to other replicas. It tries
+//! the next replica when one does not accept the connection.
 
 use std::{
     net::SocketAddr,
@@ -27,7 +27,7 @@ pub struct LoadBalancer {
 
 #[derive(Default)]
 struct Targets {
-    ingests: RwLock<Vec<SocketAddr>>,
+    others: RwLock<Vec<SocketAddr>>,
     relays: RwLock<Vec<SocketAddr>>,
     next: AtomicUsize,
 }
@@ -47,8 +47,9 @@ impl LoadBalancer {
         })
     }
 
-    pub fn set_ingest(&self, ingest: SocketAddr) {
-        *self.targets.ingests.write().unwrap_or_else(PoisonError::into_inner) = vec![ingest];
+    /// Sets the replicas for all other new connections.
+    pub fn set_others(&self, others: Vec<SocketAddr>) {
+        *self.targets.others.write().unwrap_or_else(PoisonError::into_inner) = others;
     }
 
     /// Sets the relays for new calls. Existing calls keep their connections.
@@ -68,14 +69,14 @@ async fn serve(listener: TcpListener, targets: Arc<Targets>) {
 
 async fn forward(mut client: TcpStream, targets: Arc<Targets>) -> anyhow::Result<()> {
     client.set_nodelay(true)?;
-    let mut target = TcpStream::connect(targets.select(&client).await.context("no target for the connection")?).await?;
+    let mut target = targets.connect(&client).await.context("no target for the connection")?;
     target.set_nodelay(true)?;
     tokio::io::copy_bidirectional(&mut client, &mut target).await?;
     Ok(())
 }
 
 impl Targets {
-    async fn select(&self, client: &TcpStream) -> Option<SocketAddr> {
+    async fn connect(&self, client: &TcpStream) -> Option<TcpStream> {
         let mut start = [0; SOCKET_REQUEST.len()];
         let mut read = 0;
         // A shorter request is not for the socket of a call.
@@ -87,10 +88,16 @@ impl Targets {
         }
         let targets = match start.as_slice() == SOCKET_REQUEST {
             true => &self.relays,
-            false => &self.ingests,
+            false => &self.others,
         };
-        let targets = targets.read().unwrap_or_else(PoisonError::into_inner);
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        targets.get(next % targets.len().max(1)).copied()
+        let targets = targets.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        for offset in 0..targets.len() {
+            let target = targets.get((first + offset) % targets.len())?;
+            if let Ok(stream) = TcpStream::connect(target).await {
+                return Some(stream);
+            }
+        }
+        None
     }
 }

@@ -2,12 +2,13 @@
 //! replacements on callers. For latencies the bench acts as the carrier; for callers it uses the simulator of the
 //! carriers, at the pace of real speech.
 
-mod agent;
+pub mod agent;
+pub mod caller;
 mod carrier;
 mod interruptions;
-mod load_balancer;
+pub mod load_balancer;
 mod memory;
-mod phone_simulator;
+pub mod phone_simulator;
 mod process_cluster;
 mod relay_crash;
 mod relay_replacement;

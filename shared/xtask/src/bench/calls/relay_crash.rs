@@ -46,7 +46,7 @@ struct Outcome {
 pub async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let balancer = LoadBalancer::start().await?;
     let cluster = ProcessCluster::start(bench.program.clone(), Some(&balancer.base_url)).await?;
-    balancer.set_ingest(cluster.ingest.address);
+    balancer.set_others(vec![cluster.ingest.address]);
     let mut phones = PhoneSimulator::open(cluster.servers.backends.simulator.address).await?;
     phones.set_callback_url(&balancer.base_url).await?;
     let agent = Agent::open(&cluster.agent(), |_| SPEECH.to_owned()).await?;
