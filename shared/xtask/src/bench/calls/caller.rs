@@ -25,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(1_500);
 const POLL_INTERVAL: Duration = Duration::from_millis(400);
 /// Without a reply in this time the caller repeats the question.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
-/// A caller without a reply gives up after so many questions.
-const MAX_ATTEMPTS: usize = 3;
+/// A caller without a reply gives up after so many questions, which is longer than an outage of a server.
+const MAX_ATTEMPTS: usize = 6;
 /// The range of question numbers per call.
 const NUMBERS_PER_CALL: usize = 1_000;
 /// The result of a call.
