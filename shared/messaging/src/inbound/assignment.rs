@@ -45,7 +45,7 @@ impl Inbound {
             is_former_read: false,
             held: BTreeMap::new(),
             readers: JoinSet::new(),
-            renewed_at: Instant::now(),
+            renewed_at: None,
             is_without_leases: false,
             inbound: self.clone(),
             end: end.clone(),
@@ -68,7 +68,8 @@ struct Assignment {
     /// By the name of the partition.
     held: BTreeMap<String, Held>,
     readers: JoinSet<()>,
-    renewed_at: Instant,
+    /// When the heartbeat was written and the leases were renewed.
+    renewed_at: Option<Instant>,
     /// The key-value store is unavailable.
     is_without_leases: bool,
     end: CancellationToken,
@@ -126,11 +127,13 @@ impl Assignment {
     }
 
     async fn balance(&mut self) -> Result<(), KvError> {
-        let readers = self.count_readers().await?;
-        if self.renewed_at.elapsed() >= RENEW_INTERVAL || self.held.values().any(|held| held.lease.is_none()) {
+        let is_due = self.renewed_at.is_none_or(|at| at.elapsed() >= RENEW_INTERVAL);
+        if is_due || self.held.values().any(|held| held.lease.is_none()) {
+            self.write_heartbeat().await?;
             self.renew_leases().await?;
-            self.renewed_at = Instant::now();
+            self.renewed_at = Some(Instant::now());
         }
+        let readers = self.count_readers().await?;
         if let Some(former) = self.former.clone() {
             self.acquire(former, false).await?;
         }
@@ -156,11 +159,15 @@ impl Assignment {
         Ok(())
     }
 
-    /// Notes that this process reads, and counts those that do.
-    async fn count_readers(&self) -> Result<usize, KvError> {
+    async fn write_heartbeat(&self) -> Result<(), KvError> {
         let (kv, replica) = (&self.inbound.kv, &self.inbound.replica);
         kv.set(&keys::reader_heartbeat(replica), "1", LEASE).await?;
-        kv.add_member(keys::READERS, replica.as_str(), READERS_TTL).await?;
+        kv.add_member(keys::READERS, replica.as_str(), READERS_TTL).await
+    }
+
+    /// Counts the processes that read, this one included.
+    async fn count_readers(&self) -> Result<usize, KvError> {
+        let kv = &self.inbound.kv;
         let members = kv.members(keys::READERS).await?;
         let heartbeat = |member: &String| keys::reader_heartbeat(&member.as_str().into());
         let heartbeats: Vec<String> = members.iter().map(heartbeat).collect();
