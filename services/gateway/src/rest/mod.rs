@@ -4,7 +4,10 @@ mod documentation;
 mod groups;
 mod openapi;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{
     Extension, Router,
@@ -63,12 +66,13 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
         .fallback(route_not_found)
 }
 
-/// The routes of the API description, and of its page. The description holds no data, so it needs no token. It is kept as text, which
-/// takes a fraction of the memory of its value.
+/// The API description. Most processes are never asked for it. As text it takes a fraction of the memory of its value.
+static DESCRIPTION_TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
+
+/// The routes of the API description, and of its page. The description holds no data, so it needs no token.
 fn description() -> Router {
-    let text = Bytes::from(document().to_string());
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    let description = get(async move || (kind, text));
+    let description = get(async move || (kind, DESCRIPTION_TEXT.clone()));
     Router::from(SwaggerUi::new("/docs").config(page_settings()))
         .route("/openapi.json", description.clone())
         .route(DESCRIPTION, description)
