@@ -6,7 +6,7 @@ use butt_dial_domain::{AgentId, Code, Failure, OrgId, clock::Timestamp};
 use butt_dial_identity::Caller;
 use butt_dial_messaging::delivery::{AGENT_SUSPENDED as EVENT, CONTACT_PAUSED};
 use butt_dial_store::{AgentStatus, EventReason, NewEvent, StatusSetBy};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Accounts, StatusChange,
@@ -74,31 +74,20 @@ impl Accounts {
         });
         self.notify(org, AGENT_SUSPENDED, body).await
     }
+}
 
-    /// Reports to the agent's log that its messages to a contact are paused, and how the pause ends.
-    pub async fn report_pause(
-        &self,
-        agent: &AgentId,
-        pause: &str,
-        contact: &str,
-        until: Timestamp,
-    ) -> Result<(), Failure> {
-        let now = self.clock.now();
-        let data = json!({
-            "type": CONTACT_PAUSED, "event": CONTACT_PAUSED, "agentId": agent.host_id(), "to": contact, "pauseId": pause,
-            "pausedUntil": time(until), "timestamp": time(now),
-            "advice": "this contact answers as fast as a program; if a person answers there, an administrator ends the pause with \
-                DELETE /api/v1/contact-pauses/{pauseId}, or dismisses the anomaly",
-        });
-        // A second report of the same pause is the same event.
-        let event = NewEvent {
-            agent,
-            id: &format!("evt_{pause}"),
-            kind: CONTACT_PAUSED,
-            channel: None,
-            reason: EventReason::AgentOffline,
-            data: &data,
-        };
-        Ok(self.store.append_event(&event, now).await.map(drop)?)
-    }
+/// Returns kind and data of the event that reports to an agent that its messages to a contact are paused, and how the pause ends.
+pub fn pause_event(
+    agent: &AgentId,
+    (pause, contact): (&str, &str),
+    until: Timestamp,
+    now: Timestamp,
+) -> (&'static str, Value) {
+    let data = json!({
+        "type": CONTACT_PAUSED, "event": CONTACT_PAUSED, "agentId": agent.host_id(), "to": contact, "pauseId": pause,
+        "pausedUntil": time(until), "timestamp": time(now),
+        "advice": "this contact answers as fast as a program; if a person answers there, an administrator ends the pause with \
+            DELETE /api/v1/contact-pauses/{pauseId}, or dismisses the anomaly",
+    });
+    (CONTACT_PAUSED, data)
 }

@@ -44,6 +44,7 @@ mod trust;
 mod verification;
 
 pub use agent_rotation::{GRACE_SECONDS, RotatedToken};
+pub use agent_status::pause_event;
 pub use agent_tokens::{CreatedAgentToken, NewAgentToken};
 pub use agents::{Agents, NewAgent, StatusChange};
 pub use bootstrap::{Addresses, Bootstrap, Bootstrapped};

@@ -1,9 +1,9 @@
 //! Stops two programs that answer each other: the agent's messages to the contact are refused for a time, unless a person decides
 //! otherwise.
 
-use butt_dial_domain::{AgentId, Code, Failure, OrgId, Scope, address::contact_key, clock::Timestamp};
+use butt_dial_domain::{AgentId, Code, Failure, OrgId, Scope, address::contact_key, clock::Timestamp, ids};
 use butt_dial_identity::Caller;
-use butt_dial_store::{AuditEntry, ContactPause, NewPause};
+use butt_dial_store::{AuditEntry, ContactPause, EventReason, NewEvent, NewPause, PAUSE_PREFIX};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -35,25 +35,32 @@ impl Anomalies {
         let entry = AuditEntry::new(Some(org), SYSTEM, "contact.pause", agent.as_str(), now).with_detail(json!({
             "contact": masked(recipient), "until": until, "explanation": finding.explanation, "numbers": finding.numbers,
         }));
-        let new = NewPause {
-            org,
-            agent,
-            contact: &contact,
-            until,
-            cause: (DETECTOR.name(), subject),
-        };
-        let Some(id) = self.store.change(entry).pause_contact(&new, now).await? else {
-            return Ok(());
-        };
-        tracing::warn!(%agent, pause = id, "messages to a program paused");
+        let id = format!("{PAUSE_PREFIX}{}", ids::unique());
         let pause = Pause {
             id: &id,
             contact: recipient,
             until,
         };
-        if let Err(error) = self.reporter.report_pause(agent, &pause).await {
-            // The pause stands, and a refused message reports it.
-            tracing::warn!(%error, %agent, "pause not reported to its agent");
+        let (kind, data) = self.reporter.pause_event(agent, &pause, now);
+        let event = NewEvent {
+            agent,
+            id: &format!("evt_{id}"),
+            kind,
+            channel: None,
+            reason: EventReason::AgentOffline,
+            data: &data,
+        };
+        let new = NewPause {
+            id: &id,
+            org,
+            agent,
+            contact: &contact,
+            until,
+            cause: (DETECTOR.name(), subject),
+            event: &event,
+        };
+        if self.store.change(entry).pause_contact(&new, now).await? {
+            tracing::warn!(%agent, pause = id, "messages to a program paused");
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Contacts that an agent does not write to for a time, because a program answers there. Read with the contact's state
 //! (`contact_state.rs`).
 
-use butt_dial_domain::{AgentId, OrgId, clock::Timestamp, ids};
+use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
 
 use crate::{
-    Change, Store, StoreError,
+    Change, NewEvent, Store, StoreError,
     engine::{Sql, in_tx, on_reader, with_timeout},
+    events::{self, Appended},
 };
 
 /// The ids of pauses begin with it.
@@ -14,6 +15,8 @@ pub const PAUSE_PREFIX: &str = "pau_";
 /// A pause to write.
 #[derive(Clone, Copy, Debug)]
 pub struct NewPause<'a> {
+    /// Begins with `PAUSE_PREFIX`.
+    pub id: &'a str,
     pub org: &'a OrgId,
     pub agent: &'a AgentId,
     /// A `contact_key`.
@@ -21,6 +24,8 @@ pub struct NewPause<'a> {
     pub until: Timestamp,
     /// The detector and the subject of its anomaly.
     pub cause: (&'a str, &'a str),
+    /// Reports the pause to the agent.
+    pub event: &'a NewEvent<'a>,
 }
 
 /// A pause that is not over.
@@ -57,9 +62,10 @@ impl Store {
 }
 
 impl Change {
-    /// Pauses an agent's messages to a contact. Returns the id of the pause, or `None` without a change when the contact is paused already
-    /// or a person has dismissed the open anomaly. Pauses of the agent that are over are deleted.
-    pub async fn pause_contact(&self, new: &NewPause<'_>, now: Timestamp) -> Result<Option<String>, StoreError> {
+    /// Pauses an agent's messages to a contact, and appends the event that reports it in the same transaction. Returns false without a
+    /// change when the contact is paused already, a person has dismissed the open anomaly, or the event exists. Pauses of the agent that
+    /// are over are deleted.
+    pub async fn pause_contact(&self, new: &NewPause<'_>, now: Timestamp) -> Result<bool, StoreError> {
         // The lock: a dismissal at the same time ends the pause, or is seen here.
         const DISMISSED: Sql = Sql {
             postgres: "SELECT dismissed_at FROM anomalies
@@ -72,7 +78,6 @@ impl Change {
             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
         let (detector, subject) = new.cause;
         let dismissed_sql = self.store.sql(DISMISSED);
-        let id = format!("{PAUSE_PREFIX}{}", ids::unique());
         with_timeout(async {
             let mut tx = self.begin().await?;
             let dismissed: Option<Option<Timestamp>> = in_tx!(&mut tx, |db| sqlx::query_scalar(dismissed_sql)
@@ -82,7 +87,7 @@ impl Change {
                 .fetch_optional(db)
                 .await?);
             if dismissed.flatten().is_some() {
-                return Ok(None);
+                return Ok(false);
             }
             in_tx!(&mut tx, |db| sqlx::query(OVER)
                 .bind(new.agent.as_str())
@@ -95,16 +100,17 @@ impl Change {
                 .bind(new.contact)
                 .bind(new.org.as_str())
                 .bind(new.until)
-                .bind(&id)
+                .bind(new.id)
                 .bind(subject)
                 .execute(db)
                 .await?
                 .rows_affected());
-            if paused == 0 {
-                return Ok(None);
+            // Last: it holds the lock of the agent's log until the end.
+            if paused == 0 || events::append_in(&mut tx, new.event, now).await? != Appended::New {
+                return Ok(false);
             }
             self.commit(tx).await?;
-            Ok(Some(id.clone()))
+            Ok(true)
         })
         .await
     }

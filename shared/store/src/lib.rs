@@ -142,7 +142,7 @@ pub use change::Change;
 pub use channels::{AccountRef, OwnedChannel};
 pub use charges::TOTAL;
 pub use column::UnknownValue;
-pub use contact_pauses::{ContactPause, NewPause};
+pub use contact_pauses::{ContactPause, NewPause, PAUSE_PREFIX};
 
 pub use consent_imports::{ImportedConsent, ImportedConsents};
 pub use consent_ledger::{ConsentAction, ConsentBasis, ConsentEvent, ConsentMethod};

@@ -235,8 +235,11 @@ both_engines! {
         assert_eq!(until, world.clock.now() + TimeDelta::minutes(60));
         assert_eq!(paused_until(&talker, "+14155550122").await, None);
         assert_eq!(paused_until(&world.agent, "+14155550111").await, None);
-        let reported = (talker.id.clone(), "+14155550111".to_owned(), until);
-        assert_eq!(*world.reports.1.lock().unwrap(), [reported], "its agent knows");
+        let events = world.store.list_events(&talker.id, 0, 100).await.unwrap();
+        let mut reports = events.iter().filter(|event| event.kind == "contact.paused");
+        let reported = &reports.next().expect("its agent knows").data;
+        assert_eq!((&reported["to"], &reported["pausedUntil"]), (&json!("+14155550111"), &json!(until)));
+        assert!(reports.next().is_none());
         let open = world.open().await;
         let of_loop = open.iter().find(|one| one.detector == "bot_loop").unwrap();
         assert!(of_loop.explanation.contains("dismiss this anomaly"), "{}", of_loop.explanation);

@@ -40,12 +40,9 @@ impl Mailer for NoMailer {
     }
 }
 
-/// Keeps the reports of suspensions and pauses.
+/// Keeps the reports of suspensions.
 #[derive(Default)]
-struct Reports(
-    Mutex<Vec<(OrgId, AgentId, String)>>,
-    Mutex<Vec<(AgentId, String, Timestamp)>>,
-);
+struct Reports(Mutex<Vec<(OrgId, AgentId, String)>>);
 
 #[async_trait]
 impl Reporter for Reports {
@@ -55,10 +52,8 @@ impl Reporter for Reports {
         Ok(())
     }
 
-    async fn report_pause(&self, agent: &AgentId, pause: &crate::Pause<'_>) -> Result<(), Failure> {
-        let report = (agent.clone(), pause.contact.to_owned(), pause.until);
-        self.1.lock().unwrap().push(report);
-        Ok(())
+    fn pause_event(&self, _: &AgentId, pause: &crate::Pause<'_>, _: Timestamp) -> (&'static str, serde_json::Value) {
+        ("contact.paused", serde_json::json!({ "to": pause.contact, "pauseId": pause.id, "pausedUntil": pause.until }))
     }
 }
 

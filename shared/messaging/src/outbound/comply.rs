@@ -299,14 +299,25 @@ mod tests {
         let bench = bench().await;
         let (org, until) = (&bench.agent.org_id, utc(NIGHT) + TimeDelta::hours(1));
         let change = bench.store.change(crate::testing::setup());
+        let data = serde_json::json!({});
+        let event = butt_dial_store::NewEvent {
+            agent: &bench.agent.id,
+            id: "evt_pau_1",
+            kind: crate::delivery::CONTACT_PAUSED,
+            channel: None,
+            reason: butt_dial_store::EventReason::AgentOffline,
+            data: &data,
+        };
         let pause = butt_dial_store::NewPause {
+            id: "pau_1",
             org,
             agent: &bench.agent.id,
             contact: ANN,
             until,
             cause: ("bot_loop", "agent:1 contact:a"),
+            event: &event,
         };
-        assert!(change.pause_contact(&pause, utc(NIGHT)).await.unwrap().is_some());
+        assert!(change.pause_contact(&pause, utc(NIGHT)).await.unwrap());
         let request = SendRequest {
             scheduled_at: Some(utc(OPENING)),
             ..marketing(&bench, "k").await

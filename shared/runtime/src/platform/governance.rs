@@ -7,9 +7,10 @@ use butt_dial_accounts::Accounts;
 use butt_dial_alerts::{Alerts, Mailer};
 use butt_dial_anomalies::{Anomalies, Pause, Reporter};
 use butt_dial_audit::Audit;
-use butt_dial_domain::{AgentId, Channel, Failure, OrgId};
+use butt_dial_domain::{AgentId, Channel, Failure, OrgId, clock::Timestamp};
 use butt_dial_messaging::Egress;
 use chrono::TimeDelta;
+use serde_json::Value;
 
 use super::product::Parts;
 
@@ -32,8 +33,8 @@ impl Reporter for AccountsReporter {
         self.0.report_suspension(org, agent, Some(reason)).await
     }
 
-    async fn report_pause(&self, agent: &AgentId, pause: &Pause<'_>) -> Result<(), Failure> {
-        self.0.report_pause(agent, pause.id, pause.contact, pause.until).await
+    fn pause_event(&self, agent: &AgentId, pause: &Pause<'_>, now: Timestamp) -> (&'static str, Value) {
+        butt_dial_accounts::pause_event(agent, (pause.id, pause.contact), pause.until, now)
     }
 }
 

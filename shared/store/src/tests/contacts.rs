@@ -4,7 +4,7 @@ use butt_dial_domain::{ChannelId, OrgId};
 
 use super::*;
 use crate::{
-    ConsentStatus, ContactState, NewAnomaly, NewPause, NewRestraint, Reaction, Restraints, Severity, Suppression,
+    ConsentStatus, ContactState, NewAnomaly, NewEvent, NewPause, NewRestraint, Reaction, Restraints, Severity, Suppression,
 };
 
 const BOB: &str = "+14155550199";
@@ -41,6 +41,35 @@ async fn suppress(store: &Store, org: &OrgId, channel: Option<Channel>, reason: 
     store.suppress(&entry, morning()).await.unwrap();
 }
 
+/// Pauses the contact with the event of its pause. Returns whether it did.
+async fn pause(
+    store: &Store,
+    agent: &Agent,
+    (id, contact): (&str, &str),
+    (now, until): (Timestamp, Timestamp),
+    subject: &str,
+) -> bool {
+    let data = serde_json::json!({ "pauseId": id });
+    let event = NewEvent {
+        agent: &agent.id,
+        id: &format!("evt_{id}"),
+        kind: "contact.paused",
+        channel: None,
+        reason: EventReason::AgentOffline,
+        data: &data,
+    };
+    let new = NewPause {
+        id,
+        org: &agent.org_id,
+        agent: &agent.id,
+        contact,
+        until,
+        cause: ("bot_loop", subject),
+        event: &event,
+    };
+    store.change(setup()).pause_contact(&new, now).await.unwrap()
+}
+
 /// Returns what the last word of this person is on each channel.
 async fn consent_of(store: &Store, agent: &Agent, channel: Channel, address: &str) -> Option<ConsentStatus> {
     let sender = butt_dial_domain::ChannelId::from("none");
@@ -57,16 +86,17 @@ both_engines! {
         let of = (&mine.0.org_id, &mine.0.id);
         assert_eq!(state(db, &mine, Channel::Sms).await.paused_until, None);
         let (now, until) = (morning(), morning() + seconds(60));
-        let pause = |until| NewPause { org: of.0, agent: of.1, contact: BOB, until, cause: ("bot_loop", "agent:1 contact:a") };
-        assert!(db.change(setup()).pause_contact(&pause(until), now).await.unwrap().is_some());
-        assert_eq!(db.change(setup()).pause_contact(&pause(until + seconds(60)), now).await.unwrap(), None);
+        let subject = "agent:1 contact:a";
+        assert!(pause(db, &mine.0, ("pau_1", BOB), (now, until), subject).await);
+        assert!(!pause(db, &mine.0, ("pau_2", BOB), (now, until + seconds(60)), subject).await);
         for channel in [Channel::Sms, Channel::Whatsapp] {
             assert_eq!(state(db, &mine, channel).await.paused_until, Some(until));
             assert_eq!(state(db, &other, channel).await.paused_until, None);
         }
         // It can be paused again when it is over.
         let later = until + seconds(60);
-        let id = db.change(setup()).pause_contact(&pause(later), until).await.unwrap().unwrap();
+        let id = "pau_3".to_owned();
+        assert!(pause(db, &mine.0, (&id, BOB), (until, later), subject).await);
         assert_eq!(state(db, &mine, Channel::Sms).await.paused_until, Some(later));
         // Administrators of the organization see it and end it.
         let listed = db.list_contact_pauses(of.0, "", 9, until).await.unwrap();
@@ -96,16 +126,14 @@ both_engines! {
         };
         let of_bob = note("agent:1 contact:bob").await;
         let exchange = note("agent:1 contact:ann").await;
-        let pause = async |contact, subject| {
-            let new = NewPause { org, agent, contact, until: now + seconds(60), cause: ("bot_loop", subject) };
-            db.change(setup()).pause_contact(&new, now).await.unwrap()
-        };
         let paused = async || db.list_contact_pauses(org, "", 9, now).await.unwrap();
-        assert!(pause(BOB, "agent:1 contact:bob").await.is_some());
-        let of_ann = pause("+14155550111", "agent:1 contact:ann").await.unwrap();
+        let times = (now, now + seconds(60));
+        assert!(pause(db, &mine.0, ("pau_bob", BOB), times, "agent:1 contact:bob").await);
+        let of_ann = "pau_ann".to_owned();
+        assert!(pause(db, &mine.0, (&of_ann, "+14155550111"), times, "agent:1 contact:ann").await);
         db.change(setup()).dismiss_anomaly(Some(org), &of_bob.id, "tok_1", now).await.unwrap().unwrap();
         assert_eq!(paused().await.into_iter().map(|one| one.id).collect::<Vec<_>>(), std::slice::from_ref(&of_ann));
-        assert_eq!(pause(BOB, "agent:1 contact:bob").await, None);
+        assert!(!pause(db, &mine.0, ("pau_again", BOB), times, "agent:1 contact:bob").await);
         // The end of a pause dismisses its anomaly, with the other restraints of the agent.
         let confirm = (NewRestraint::Confirm, now + seconds(60));
         assert!(db.change(setup()).restrain_agent(&exchange.id, (org, agent), confirm.0, confirm.1, now).await.unwrap());
@@ -113,8 +141,28 @@ both_engines! {
         db.change(setup()).end_contact_pause((org, &of_ann), "bot_loop", "tok_1", now).await.unwrap().unwrap();
         assert!(db.list_open_anomalies(9).await.unwrap().iter().all(|one| one.dismissed_at.is_some()));
         assert_eq!(db.find_restraints(agent).await.unwrap(), Restraints::default());
-        assert_eq!(pause("+14155550111", "agent:1 contact:ann").await, None);
+        assert!(!pause(db, &mine.0, ("pau_again", "+14155550111"), times, "agent:1 contact:ann").await);
         assert_eq!(paused().await, []);
+        assert!(db.find_event(agent, "evt_pau_again").await.unwrap().is_none());
+    }
+
+    async fn pause_and_its_event_are_written_together_or_not_at_all(db: &Database) {
+        let mine = agent_with_sender(db, "+14155550001").await;
+        let (agent, now) = (&mine.0, morning());
+        let (times, subject) = ((now, now + seconds(60)), "agent:1 contact:a");
+        let events = async || {
+            let events = db.list_events(&agent.id, 0, 9).await.unwrap();
+            events.into_iter().map(|event| (event.seq, event.id)).collect::<Vec<_>>()
+        };
+        assert!(pause(db, agent, ("pau_1", BOB), times, subject).await);
+        let reported = [(1, "evt_pau_1".to_owned())];
+        assert_eq!(events().await, reported);
+        // A pause that is not written reports nothing, and one that can't be reported is not written.
+        assert!(!pause(db, agent, ("pau_2", BOB), times, subject).await);
+        db.change(setup()).end_contact_pause((&agent.org_id, "pau_1"), "bot_loop", "tok_1", now).await.unwrap().unwrap();
+        assert!(!pause(db, agent, ("pau_1", BOB), times, subject).await);
+        assert_eq!(events().await, reported);
+        assert_eq!(state(db, &mine, Channel::Sms).await.paused_until, None);
     }
 }
 
