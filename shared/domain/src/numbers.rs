@@ -289,6 +289,7 @@ fn current_number(digits: &str) -> Option<String> {
     mexico(digits)
         .or_else(|| ivory_coast(digits))
         .or_else(|| benin(digits))
+        .or_else(|| gabon(digits))
         .or_else(|| san_marino(digits))
 }
 
@@ -320,6 +321,20 @@ fn ivory_coast(digits: &str) -> Option<String> {
 fn benin(digits: &str) -> Option<String> {
     let national = digits.strip_prefix("229").filter(|national| national.len() == 8)?;
     Some(format!("22901{national}"))
+}
+
+/// Gabon replaced the 0 of its numbers by two digits in 2019, by operator (ARCEP, national numbering plan): `+241 06 …` is
+/// `+241 66 …`. The 0 is left out by some.
+fn gabon(digits: &str) -> Option<String> {
+    let national = digits.strip_prefix("241")?;
+    let number = national.strip_prefix('0').unwrap_or(national);
+    let prefix = match number.as_bytes() {
+        [b'1', ..] => '1',
+        [b'2' | b'5' | b'6', ..] => '6',
+        [b'4' | b'7', ..] => '7',
+        _ => return None,
+    };
+    (number.len() == 7).then(|| format!("241{prefix}{number}"))
 }
 
 /// Argentina writes a 9 before mobile numbers in international form; WhatsApp knows both.
@@ -531,6 +546,9 @@ mod tests {
             &["+22547123456", "+2250747123456"],
             &["+22520212345", "+2252720212345"],
             &["+22997123456", "+2290197123456"],
+            &["+24107123456", "+24177123456", "+241 7 12 34 56"],
+            &["+24106031817", "+24166031817", "+241 06 03 18 17"],
+            &["+24101730000", "+24111730000"],
             &["+4917604069012", "+49 (0)176 04069012"],
             &["+393471234567", "+39 (0)347 1234567"],
             &["+378886377", "+3780549886377", "+39 0549 886377"],
@@ -552,6 +570,8 @@ mod tests {
             ["541123456789", "541123456780"],
             ["390612345678", "39612345678"],
             ["2290197123456", "2290297123456"],
+            ["24107123456", "24174123456"],
+            ["24177123456", "24166123456"],
         ] {
             assert_ne!(key(first), key(second));
         }
