@@ -56,10 +56,9 @@ fn automated(mail: &Mail, sender: &str) -> Option<AutomatedMail> {
     };
     let has = |name: &str| mail.header(name).is_some();
     let local = sender.split('@').next().unwrap_or_default().to_ascii_lowercase();
-    let is_report = mail.header("Content-Type").is_some_and(|kind| {
-        kind.to_ascii_lowercase().contains("report-type=delivery-status")
-            || kind.to_ascii_lowercase().contains("report-type=\"delivery-status\"")
-    });
+    let kind = mail.header("Content-Type").unwrap_or_default().to_ascii_lowercase();
+    let kind = kind.replace([' ', '"'], "");
+    let is_report = kind.contains("report-type=delivery-status");
     if is_report
         || has("X-Failed-Recipients")
         || sender == "<>"
@@ -68,7 +67,9 @@ fn automated(mail: &Mail, sender: &str) -> Option<AutomatedMail> {
     {
         return Some(AutomatedMail::Bounce);
     }
+    // A receipt of reading (RFC 8098) is sent by a mail program.
     if is("Auto-Submitted", &["auto-replied"])
+        || kind.contains("report-type=disposition-notification")
         || has("X-Autoreply")
         || has("X-Autorespond")
         || has("X-Auto-Reply")
@@ -118,15 +119,34 @@ mod tests {
                 "multipart/report; report-type=delivery-status; boundary=x",
                 Some(Bounce),
             ),
+            (
+                "Content-Type",
+                "multipart/report; report-type = \"disposition-notification\"",
+                Some(AutoReply),
+            ),
             ("Subject", "Hi", None),
         ] {
-            for headers in [json!({ name: value }), json!([{ "name": name, "value": value }])] {
+            for headers in [
+                json!({ name: value }),
+                json!([{ "name": name, "value": value }]),
+                json!([{ "key": name, "value": value }]),
+                json!([[name, value]]),
+            ] {
                 let read = read(&mail(json!({ "headers": headers })));
                 assert_eq!(read.automated, expected, "{name}: {value}");
             }
         }
         let bounce = read(&mail(json!({ "from": "Mail Delivery <MAILER-DAEMON@example.com>" })));
         assert_eq!(bounce.automated, Some(Bounce));
+    }
+
+    #[test]
+    fn fields_of_another_type_are_absent() {
+        let read = read(&mail(json!({
+            "subject": 5, "text": {}, "message_id": [], "created_at": 1, "cc": {}, "headers": "x",
+            "attachments": [null, { "id": "a1", "filename": 5, "content_type": [], "size": "big" }],
+        })));
+        assert_eq!((read.message_id, read.automated, read.cc), (None, None, vec![]));
     }
 
     #[test]

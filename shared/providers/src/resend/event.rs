@@ -20,9 +20,9 @@ pub struct Event {
 /// A received mail: as the event `email.received` announces it, or with its text as the API returns it.
 #[derive(Deserialize)]
 pub struct Mail {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     email_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     created_at: Option<String>,
     #[serde(default, deserialize_with = "json::lenient")]
     pub from: String,
@@ -36,13 +36,13 @@ pub struct Mail {
     pub reply_to: Vec<String>,
     #[serde(default, deserialize_with = "listed")]
     pub received_for: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     message_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     pub subject: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     pub text: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     pub html: Option<String>,
     #[serde(default)]
     headers: Value,
@@ -65,11 +65,11 @@ fn listed<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> 
 #[derive(Deserialize)]
 struct Attached {
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     filename: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     content_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     size: Option<u64>,
 }
 
@@ -100,12 +100,17 @@ impl Mail {
         let value = match &self.headers {
             Value::Object(headers) => headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1,
             Value::Array(headers) => {
+                // Of objects or of pairs.
                 let is_named = |header: &&Value| {
-                    header["name"]
-                        .as_str()
-                        .is_some_and(|key| key.eq_ignore_ascii_case(name))
+                    let key = header
+                        .get("name")
+                        .or_else(|| header.get("key"))
+                        .or_else(|| header.get(0));
+                    let key = key.and_then(Value::as_str);
+                    key.is_some_and(|key| key.eq_ignore_ascii_case(name))
                 };
-                &headers.iter().find(is_named)?["value"]
+                let header = headers.iter().find(is_named)?;
+                header.get("value").or_else(|| header.get(1))?
             }
             _ => return None,
         };
@@ -136,21 +141,21 @@ pub struct Outgoing {
     pub from: Value,
     #[serde(default)]
     tags: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     pub bounce: Option<Reason>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     pub failed: Option<Reason>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     pub suppressed: Option<Reason>,
 }
 
 #[derive(Deserialize)]
 pub struct Reason {
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "json::lenient")]
     pub kind: Option<String>,
-    #[serde(rename = "subType", default)]
+    #[serde(rename = "subType", default, deserialize_with = "json::lenient")]
     pub sub_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::lenient")]
     pub reason: Option<String>,
 }
 

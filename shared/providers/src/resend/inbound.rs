@@ -209,7 +209,10 @@ fn receipt(kind: &str, stage: DeliveryStatus, mail: &Outgoing) -> Result<Receipt
         "email.complained" => (Some("complained"), Some(RefusalClass::OptedOut)),
         "email.bounced" => {
             let bounce = mail.bounce.as_ref();
-            let is_final = bounce.is_none_or(|bounce| bounce.kind.as_deref() == Some("Permanent"));
+            let is_final = bounce.is_none_or(|bounce| {
+                let kind = bounce.kind.as_deref();
+                kind.is_some_and(|kind| kind.eq_ignore_ascii_case("permanent"))
+            });
             // A full mailbox or greylisting: the same mail can pass later.
             let class = if is_final {
                 RefusalClass::Recipient

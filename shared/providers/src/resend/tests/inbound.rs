@@ -217,6 +217,13 @@ fn maps_failures_to_codes_and_classes() {
         ),
         (
             "bounced",
+            bounce("permanent"),
+            DeliveryStatus::Undelivered,
+            "General",
+            Some(Recipient),
+        ),
+        (
+            "bounced",
             bounce("Transient"),
             DeliveryStatus::Undelivered,
             "General",
