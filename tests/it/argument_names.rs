@@ -79,6 +79,8 @@ profiles! {
             let agent = cluster.agent(transport).await;
             let refused = agent.call("comms_get_waiting_messages", json!({ "limt": 5 })).await.unwrap_err();
             assert_eq!((error_code(&refused), &refused["remediation"]), ("INVALID_ARGUMENT", &json!("did you mean limit?")));
+            let refused = agent.call("comms_get_waiting_messages", json!({ "colour": "red" })).await.unwrap_err();
+            assert_eq!((error_code(&refused), &refused["fields"]), ("INVALID_ARGUMENT", &json!(["colour"])), "{refused}");
             let sent = agent.send(with(sms(ANN, "Hi"), json!({ "colour": "red", "idempotencyKey": format!("{transport:?}") }))).await;
             assert_eq!(sent.unwrap()["ignoredArguments"], json!(["colour"]));
             let typing_error = agent.send(with(sms(ANN, "Hi"), json!({ "idempotencyKeys": "a" }))).await.unwrap_err();

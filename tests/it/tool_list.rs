@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::support::{Agent, Cluster, HttpSession, RequestExt as _, Transport, jsonrpc_response};
 
 /// Bytes of the list per token of o200k, as counted with the tokenizer on the list of an agent.
-const BYTES_PER_TOKEN: f64 = 4.23;
+const BYTES_PER_TOKEN: f64 = 4.28;
 
 fn tool_text(reply: &Value) -> Value {
     let text = reply["result"]["content"][0]["text"].as_str();

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::product::Product;
 
 use super::{
-    arguments::{Normalized, accept_null, brief, normalize, portable, read_args, remove_brief},
+    arguments::{Normalized, accept_null, brief, close, normalize, portable, read_args, remove_brief},
     errors,
     request_context::RequestContext,
 };
@@ -78,7 +78,8 @@ pub trait Operation: 'static {
     const ROUTE: Option<Route>;
     /// Groups of codes that the operation may return besides `errors::COMMON`.
     const ERRORS: &'static [&'static [Code]];
-    /// Arguments that the operation does not know are ignored and named in the result instead of refused. Tools always do so.
+    /// Arguments that the operation does not know are ignored and named in the result instead of refused: the Python client passes
+    /// what its callers add to the tools and routes that it has methods for.
     const ACCEPTS_EXTRA_ARGUMENTS: bool = false;
     const DEPRECATED: Option<Deprecation> = None;
     /// Headers that the operation reads from `RequestContext::headers`.
@@ -130,12 +131,14 @@ pub struct Definition {
 
 impl Definition {
     pub fn of<O: Operation>() -> Self {
-        // Clients pass what their callers add; the result names what had no effect.
-        let accepts_extra_arguments = O::ACCEPTS_EXTRA_ARGUMENTS || O::HINTS.is_some();
+        let accepts_extra_arguments = O::ACCEPTS_EXTRA_ARGUMENTS;
         let mut input_schema = schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize());
-        let brief_schema = brief(&portable(&input_schema));
+        let mut brief_schema = brief(&portable(&input_schema));
         remove_brief(&mut input_schema);
-        let tool_schema = portable(&input_schema);
+        let mut tool_schema = portable(&input_schema);
+        if !accepts_extra_arguments {
+            close(&mut tool_schema, &mut brief_schema);
+        }
         accept_null(&mut input_schema);
         input_schema.insert("additionalProperties".into(), json!(accepts_extra_arguments));
         Self {

@@ -63,6 +63,7 @@ impl Operation for GetMe {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

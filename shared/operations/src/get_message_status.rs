@@ -92,6 +92,7 @@ impl Operation for GetMessageStatus {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[&[Code::MessageNotFound]];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

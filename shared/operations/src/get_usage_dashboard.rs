@@ -73,6 +73,7 @@ impl Operation for GetUsageDashboard {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

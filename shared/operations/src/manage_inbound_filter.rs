@@ -87,6 +87,7 @@ impl Operation for ManageInboundFilter {
     });
     const ROUTE: Option<Route> = None;
     const ERRORS: &'static [&'static [Code]] = &[&[Code::NotFound]];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

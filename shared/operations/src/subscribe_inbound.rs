@@ -60,6 +60,7 @@ impl Operation for SubscribeInbound {
     });
     const ROUTE: Option<Route> = None;
     const ERRORS: &'static [&'static [Code]] = &[];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

@@ -81,7 +81,10 @@ fn size(count: usize) -> f64 {
 }
 
 fn beyond(path: &str, schema: &Map<String, Value>, code: Code) -> Failure {
-    let expected = describe(&Value::Object(schema.clone())).unwrap_or_default();
+    let expected = match schema.get("maxLength") {
+        Some(most) if schema.get("minLength").is_none() => format!("text of at most {most} characters"),
+        _ => describe(&Value::Object(schema.clone())).unwrap_or_default(),
+    };
     let mut failure = invalid(format!("{path} must be {expected}"), path);
     failure.code = code;
     for key in ["minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"] {

@@ -14,13 +14,18 @@ const LENGTHS: [&str; 4] = ["minLength", "maxLength", "minItems", "maxItems"];
 pub fn brief(schema: &Map<String, Value>) -> Map<String, Value> {
     let mut schema = schema.clone();
     shorten(&mut schema);
-    if schema
-        .get("properties")
-        .is_some_and(|properties| properties == &json!({}))
-    {
-        schema.remove("properties");
-    }
     schema
+}
+
+/// Declares that a tool takes no further arguments, as strict modes of model APIs require. A brief schema does so only when it has
+/// all arguments: clients that check calls against it would refuse those that it leaves out.
+pub fn close(complete: &mut Map<String, Value>, brief: &mut Map<String, Value>) {
+    let count = |schema: &Map<String, Value>| schema.get("properties").and_then(Value::as_object).map(Map::len);
+    let has_all = count(complete) == count(brief);
+    complete.insert("additionalProperties".into(), json!(false));
+    if has_all {
+        brief.insert("additionalProperties".into(), json!(false));
+    }
 }
 
 fn shorten(schema: &mut Map<String, Value>) {
@@ -37,13 +42,6 @@ fn shorten(schema: &mut Map<String, Value>) {
     }
     // The description says it.
     schema.remove("default");
-    // Unknown members are refused in any case.
-    if schema
-        .get("additionalProperties")
-        .is_some_and(|allowed| allowed == false)
-    {
-        schema.remove("additionalProperties");
-    }
     if let Some(Value::Array(alternatives)) = schema.get("anyOf") {
         // A text or a number: the text suffices.
         let is_scalar = |kind: &Value| matches!(kind["type"].as_str(), Some("string" | "integer"));
@@ -135,6 +133,18 @@ mod tests {
             },
         });
         assert_eq!(Value::Object(brief(&schema())), expected);
+    }
+
+    #[test]
+    fn schema_without_all_arguments_is_not_closed() {
+        let mut complete = schema();
+        let mut without_rare = brief(&complete);
+        close(&mut complete, &mut without_rare);
+        assert_eq!(complete["additionalProperties"], false);
+        assert!(!without_rare.contains_key("additionalProperties"));
+        complete["properties"].as_object_mut().unwrap().remove("rare");
+        close(&mut complete, &mut without_rare);
+        assert_eq!(without_rare["additionalProperties"], false);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use bounds::{ERROR, check_bounds};
-pub use brief::{brief, remove_brief};
+pub use brief::{brief, close, remove_brief};
 pub use normalize::{Normalized, is_same_name, normalize};
 pub use schema::{accept_null, portable};
 

@@ -46,6 +46,10 @@ pub fn portable(schema: &Map<String, Value>) -> Map<String, Value> {
     let mut schema = schema.clone();
     simplify(&mut schema);
     schema.entry("type").or_insert_with(|| json!("object"));
+    // Some model APIs refuse an object without it.
+    schema.entry("properties").or_insert_with(|| json!({}));
+    // Depends on the operation: `close`.
+    schema.remove("additionalProperties");
     schema
 }
 
@@ -80,6 +84,11 @@ fn simplify(schema: &mut Map<String, Value>) {
         values.retain(|value| !value.is_null());
     }
     constants_to_enum(schema);
+    // Unknown names within an argument are always refused, and strict modes of model APIs require that a schema says so.
+    if schema.get("type").is_some_and(|kind| kind == "object") && schema.get("properties").is_some_and(Value::is_object)
+    {
+        schema.insert("additionalProperties".into(), json!(false));
+    }
     let is_known = |format: &Value| KNOWN_FORMATS.iter().any(|known| format == known);
     if schema.get("format").is_some_and(|format| !is_known(format)) {
         schema.remove("format");
@@ -202,19 +211,18 @@ mod tests {
         "examples",
     ];
 
-    /// Checks what the strict mode of a model API refuses. Its clients forbid further members of objects, and require all.
+    /// Checks what the strict mode of a model API refuses: objects with members that are not declared, or open ones. A tool that
+    /// accepts extra arguments is closed by the clients of these modes.
     fn check_strict(schema: &Map<String, Value>, path: &str) {
-        assert_ne!(
-            schema.get("additionalProperties").cloned().unwrap_or(json!(false)),
-            json!(true),
-            "{path}"
-        );
-        let is_open = schema.get("additionalProperties").is_some_and(Value::is_object);
-        assert!(!is_open, "{path}: {schema:?}");
+        let is_object = schema.get("type").is_some_and(|kind| kind == "object");
+        match schema.get("additionalProperties") {
+            Some(allowed) => assert_eq!(allowed, &json!(false), "{path}: {schema:?}"),
+            None => assert!(path.is_empty() || !is_object, "{path}: {schema:?}"),
+        }
         match schema.get("type").and_then(Value::as_str) {
             Some("object") => {
                 let properties = schema.get("properties").and_then(Value::as_object);
-                assert!(properties.is_some() || path.is_empty(), "{path}: {schema:?}");
+                assert!(properties.is_some(), "{path}: {schema:?}");
                 for (name, property) in properties.into_iter().flatten() {
                     check_strict(property.as_object().unwrap(), &format!("{path}.{name}"));
                 }
@@ -243,6 +251,20 @@ mod tests {
                 assert!(STRICT.contains(&member.as_str()), "{} {member}: {text}", tool.name);
             }
         }
+    }
+
+    #[test]
+    fn tools_are_closed_unless_they_take_more_arguments() {
+        let (mut closed, mut brief) = (0, 0);
+        for tool in crate::all().iter().filter(|tool| tool.hints.is_some()) {
+            let accepts_extra = tool.input_schema["additionalProperties"] == true;
+            let is_closed = |schema: &Map<String, Value>| schema.contains_key("additionalProperties");
+            assert_eq!(is_closed(&tool.tool_schema), !accepts_extra, "{}", tool.name);
+            assert!(!is_closed(&tool.brief_schema) || !accepts_extra, "{}", tool.name);
+            closed += usize::from(is_closed(&tool.tool_schema));
+            brief += usize::from(is_closed(&tool.brief_schema));
+        }
+        assert!(closed > 20 && brief > 18, "{closed} {brief}");
     }
 
     fn collect_members(schema: &Value, members: &mut Vec<String>) {

@@ -104,6 +104,7 @@ impl Operation for BridgeCall {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[errors::SEND, &[Code::AlreadyExists, Code::NotFound]];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

@@ -52,6 +52,7 @@ impl Operation for GenerateTts {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[errors::SPEECH];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

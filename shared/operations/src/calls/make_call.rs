@@ -44,6 +44,7 @@ pub struct Args {
     time_limit_seconds: Option<u32>,
     /// How long the call may ring: 5 to 120; the default is 30.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     ring_seconds: Option<u32>,
     /// true: the carrier detects answering machines, which receive your greeting as a message.
     #[serde(default)]

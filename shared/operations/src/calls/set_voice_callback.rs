@@ -47,6 +47,7 @@ impl Operation for SetVoiceCallback {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

@@ -65,6 +65,7 @@ impl Operation for TransferCall {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[errors::SEND, errors::CALL_COMMAND];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

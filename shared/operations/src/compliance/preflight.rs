@@ -155,6 +155,8 @@ impl Operation for Preflight {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[errors::SEND];
+    // The arguments of a message, which can have more.
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
     const ALIASES: &'static [(&'static str, &'static str)] = &[("from", "senderSid")];
 
     type Args = Args;

@@ -28,6 +28,7 @@ pub struct Args {
     #[serde(default)]
     #[schemars(extend("examples" = ["web form"]))]
     #[schemars(length(max = bounds::CONSENT_TEXT))]
+    #[schemars(extend("x-brief" = false))]
     source: Option<String>,
     #[serde(default)]
     #[schemars(length(max = bounds::CONSENT_TEXT))]

@@ -17,6 +17,7 @@ pub struct Args {
     session_id: String,
     /// Messages to return. The default is 20; more than 100 count as 100.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     history_limit: Option<u32>,
 }
 

@@ -18,9 +18,11 @@ pub struct Args {
     query: Option<String>,
     /// The default is true.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     include_self: Option<bool>,
     /// Agents without an address, and those that are not active, too. The default is true.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     include_draft: Option<bool>,
 }
 

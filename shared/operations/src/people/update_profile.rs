@@ -35,6 +35,7 @@ pub struct Args {
     gender: Option<String>,
     #[serde(default)]
     #[schemars(extend("enum" = ["male", "female", "neutral"]))]
+    #[schemars(extend("x-brief" = false))]
     voice_gender: Option<String>,
     #[serde(default)]
     #[schemars(extend("enum" = ["active", "inactive"]))]

@@ -82,6 +82,7 @@ impl Operation for ListAvailableNumbers {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[errors::PROVISIONING];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

@@ -42,6 +42,7 @@ impl Operation for ManageChannel {
     });
     const ROUTE: Option<Route> = None;
     const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound], errors::PROVISIONING];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = ChangedChannel;

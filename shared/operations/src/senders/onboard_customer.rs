@@ -62,6 +62,7 @@ impl Operation for OnboardCustomer {
     });
     const ROUTE: Option<Route> = None;
     const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound, Code::ContentBlocked], errors::PROVISIONING];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

@@ -46,6 +46,7 @@ impl Operation for RegisterProvider {
         Code::AlreadyExists,
         Code::Conflict,
     ]];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = ProviderView;

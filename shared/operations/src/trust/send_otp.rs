@@ -30,6 +30,7 @@ pub struct Args {
     purpose: Option<String>,
     /// true: other channels are tried when the first one fails.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     failover: Option<bool>,
     /// The channels to try after the first one, in order.
     #[serde(default)]

@@ -26,6 +26,7 @@ pub struct Args {
     to: Option<String>,
     /// The channel of the code, if the contact is not given.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
     channel: Option<String>,
 }
 

@@ -132,7 +132,7 @@ impl Operation for WhatsappAction {
     const TITLE: &'static str = "Act on WhatsApp";
     const DESCRIPTION: &'static str = "Shows typing, marks as read, reacts, or sends buttons, a place or a contact on WhatsApp. What the carrier does not have is \
         refused with PROVIDER_UNSUPPORTED. [scope: agent]";
-    const BRIEF: &'static str = "Acts on WhatsApp: typing, reactions, buttons, places, contacts.";
+    const BRIEF: &'static str = "Acts on WhatsApp.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
