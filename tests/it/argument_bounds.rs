@@ -113,6 +113,63 @@ async fn agent_over_mcp(cluster: &TestContext) -> Agent {
     cluster.agent(Transport::Sse).await
 }
 
+/// Returns the paths of texts without a bound, below an argument.
+fn unbounded(schema: &Value, path: &str) -> Vec<String> {
+    let kinds = [&schema["type"], &schema["type"][0], &schema["type"][1]];
+    let is_declared = ["enum", "const", "format", "maxLength"]
+        .iter()
+        .any(|key| schema.get(*key).is_some());
+    let own = (kinds.contains(&&json!("string")) && !is_declared).then(|| path.to_owned());
+    let nested = schema.get("items").map(|items| unbounded(items, path));
+    let alternatives = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema[key].as_array());
+    let alternatives = alternatives.flatten().flat_map(|schema| unbounded(schema, path));
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    let fields = fields.flat_map(|(name, schema)| unbounded(schema, &format!("{path}.{name}")));
+    own.into_iter()
+        .chain(nested.into_iter().flatten())
+        .chain(alternatives)
+        .chain(fields)
+        .collect()
+}
+
+#[test]
+fn each_text_has_a_bound_or_a_reason_to_have_none() {
+    let mut count = 0;
+    for operation in operations::all() {
+        for (name, schema) in operation.input_schema["properties"].as_object().into_iter().flatten() {
+            count += 1;
+            if !operations::is_unbounded(name) {
+                assert_eq!(unbounded(schema, name), [""; 0], "{}", operation.name);
+            }
+        }
+    }
+    assert!(count > 500, "{count}");
+}
+
+profiles! {
+    async fn long_administrative_texts_are_refused_over_rest(cluster: &Cluster) {
+        for (method, path, field, most) in [
+            ("PUT", "compliance-choices", "postalAddress", 300),
+            ("PUT", "compliance-choices", "aiDisclosureText", 200),
+            ("PUT", "holds", "reason", 500),
+            ("POST", "providers", "label", 100),
+            ("POST", "alert-routes", "key", 200),
+            ("POST", "anomalies/announce", "note", 500),
+            ("POST", "pool", "label", 100),
+        ] {
+            let body = json!({ (field): "x".repeat(most + 1) });
+            let path = format!("/api/v1/{path}");
+            let request = cluster.gateways.request(method.parse().unwrap(), &path).json(&body);
+            let refused = request.bearer_auth(&cluster.account.team_token).reply().await.expect(400);
+            assert_eq!(
+                (&refused["code"], &refused["fields"], &refused["maxLength"]),
+                (&json!("INVALID_ARGUMENT"), &json!([field]), &json!(most)),
+                "{path}"
+            );
+        }
+    }
+}
+
 profiles! {
     async fn limit_beyond_its_bound_is_refused_over_rest(cluster: &Cluster) {
         for (token, path) in [

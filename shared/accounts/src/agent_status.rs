@@ -13,7 +13,7 @@ use crate::{
     notices::{AGENT_SUSPENDED, event_id, time},
 };
 
-const MAX_REASON_LENGTH: usize = 500;
+const MAX_REASON_LENGTH: usize = butt_dial_domain::bounds::REASON;
 
 impl Accounts {
     /// Sets the status of the calling agent. A suspension is reported to the agent's log and to the organization's webhook.

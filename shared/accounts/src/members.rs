@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{Accounts, profile::Mailbox};
 
-const MAX_REASON_LENGTH: usize = 500;
+const MAX_REASON_LENGTH: usize = butt_dial_domain::bounds::REASON;
 
 /// Parses a role. The Python client names an administrator by the scope of the token.
 pub fn parse_role(text: &str) -> Result<Role, Failure> {

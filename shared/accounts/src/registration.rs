@@ -30,7 +30,7 @@ const REPLY_POLLS: u32 = 50;
 const REPLY_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The least time of a registration, so that the work of the database does not show in it.
 const EVEN_TIME: Duration = Duration::from_millis(60);
-const MAX_KEY_LENGTH: usize = 255;
+const MAX_KEY_LENGTH: usize = butt_dial_domain::bounds::IDEMPOTENCY_KEY;
 
 /// A request to register an organization.
 pub struct NewRegistration {

@@ -15,7 +15,7 @@ use crate::{
     profile::{Mailbox, clean_name},
 };
 
-const MAX_SLUG_LENGTH: usize = 64;
+const MAX_SLUG_LENGTH: usize = butt_dial_domain::bounds::SLUG;
 const MAX_SETTINGS_BYTES: usize = 16 * 1024;
 const PAGE: u32 = 1_000;
 

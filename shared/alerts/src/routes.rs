@@ -11,7 +11,7 @@ use crate::{Alerts, handle::org_of, message::Message};
 
 /// Routes of an organization.
 const MAX_ROUTES: usize = 20;
-const MAX_KEY: usize = 200;
+const MAX_KEY: usize = butt_dial_domain::bounds::ROUTING_KEY;
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
 /// The key of this organization encrypts targets of the installation.
 const INSTALLATION: &str = "installation";

@@ -11,7 +11,7 @@ use crate::Anomalies;
 /// The longest campaign. A longer one is usual traffic, which the baselines learn.
 const LONGEST: TimeDelta = TimeDelta::days(31);
 const MAX_VOLUME: i64 = 100_000_000;
-const MAX_NOTE: usize = 500;
+const MAX_NOTE: usize = butt_dial_domain::bounds::REASON;
 /// Campaigns of an organization that have not ended.
 const MAX_OPEN: u32 = 20;
 

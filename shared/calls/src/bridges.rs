@@ -17,7 +17,7 @@ use super::{
 
 /// Bridges of an organization.
 const MAX_BRIDGES: u32 = 1_000;
-const MAX_LABEL: usize = 100;
+const MAX_LABEL: usize = butt_dial_domain::bounds::LABEL;
 
 /// A bridge to set up.
 pub struct NewBridge<'a> {

@@ -7,9 +7,9 @@ use serde_json::json;
 pub use butt_dial_store::ComplianceChoices;
 
 /// Characters of a postal address.
-const MAX_ADDRESS: usize = 300;
+const MAX_ADDRESS: usize = butt_dial_domain::bounds::POSTAL_ADDRESS;
 /// Characters of a disclosure.
-const MAX_DISCLOSURE: usize = 200;
+const MAX_DISCLOSURE: usize = butt_dial_domain::bounds::DISCLOSURE;
 
 /// Reads and sets the choices of organizations. Cheap to clone.
 #[derive(Clone)]

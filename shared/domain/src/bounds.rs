@@ -1,6 +1,9 @@
 //! How much a caller may give: lengths in characters, counts, numbers. The schemas of the API declare these bounds and refuse what is
 //! beyond them; the crates that check the same values read them here. A channel or a carrier may take less.
 
+/// An id, a cursor, or the name of a kind.
+pub const REFERENCE: usize = 512;
+
 // Lists.
 pub const PAGE: u32 = 200;
 pub const LARGE_PAGE: u32 = 1_000;
@@ -48,6 +51,8 @@ pub const SPOKEN_TEXT: usize = 4_000;
 pub const PROMPT: usize = 20_000;
 pub const GREETING: usize = 1_600;
 pub const VOICE: usize = 128;
+/// BCP 47, 4.4.1: longer tags need not be accepted.
+pub const LANGUAGE: usize = 35;
 pub const HINTS: usize = 100;
 pub const HINT: usize = 100;
 pub const KEYS: usize = 64;
@@ -61,6 +66,16 @@ pub const MIN_CALL_SECONDS: u32 = 30;
 pub const AGENTS: u32 = 10_000;
 pub const TOKEN_DAYS: u32 = 3_650;
 pub const TOKEN_LABEL: usize = 100;
+pub const LABEL: usize = 100;
+/// Why a person did something.
+pub const REASON: usize = 500;
+pub const DISCLOSURE: usize = 200;
+pub const POSTAL_ADDRESS: usize = 300;
+pub const SLUG: usize = 64;
+/// A key or a token of a vendor.
+pub const CREDENTIAL: usize = 4_096;
+/// The key of a service that takes alerts.
+pub const ROUTING_KEY: usize = 200;
 pub const OVERLAP_SECONDS: u32 = 7 * 24 * 3_600;
 pub const INVITE_DAYS: u32 = 365;
 pub const TRUST_MINUTES: u32 = 43_200;

@@ -212,7 +212,7 @@ impl Plan {
 /// Returns whether the text has the form of a BCP 47 tag. `multi` is one: carriers detect the language then.
 pub fn is_language_tag(tag: &str) -> bool {
     let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    tag.len() <= 35 && tag.split('-').all(is_part)
+    tag.len() <= crate::bounds::LANGUAGE && tag.split('-').all(is_part)
 }
 
 /// Returns the language of a BCP 47 tag without its region and script, in lower case.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::product::Product;
 
 use super::{
-    arguments::{Normalized, accept_null, brief, close, normalize, portable, read_args, remove_brief},
+    arguments::{Normalized, accept_null, brief, close, declare_lengths, normalize, portable, read_args, remove_brief},
     errors,
     request_context::RequestContext,
 };
@@ -133,6 +133,7 @@ impl Definition {
     pub fn of<O: Operation>() -> Self {
         let accepts_extra_arguments = O::ACCEPTS_EXTRA_ARGUMENTS;
         let mut input_schema = schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize());
+        declare_lengths(&mut input_schema);
         let mut brief_schema = brief(&portable(&input_schema));
         remove_brief(&mut input_schema);
         let mut tool_schema = portable(&input_schema);

@@ -65,7 +65,7 @@ mod wait_events;
 mod wait_slots;
 mod whatsapp;
 
-pub use arguments::is_same_name;
+pub use arguments::{is_same_name, is_unbounded};
 pub use catalog::{all, find_tool};
 pub use definition::{Context, Definition, Deprecation, Header, Hints, Operation, Route};
 pub use metrics::{Interface, Metrics, OF_CLIENTS, OF_CONSOLE};

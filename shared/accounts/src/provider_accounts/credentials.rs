@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{AccountView, ProviderAccounts};
 
-const MAX_FIELD: usize = 4_096;
+const MAX_FIELD: usize = butt_dial_domain::bounds::CREDENTIAL;
 
 impl ProviderAccounts {
     pub(super) fn read(

@@ -29,7 +29,7 @@ use crate::audit::AuditLog;
 
 /// Adapters in memory. Each holds its credentials and shares the HTTP client.
 const MAX_ADAPTERS: u64 = 20_000;
-const MAX_LABEL: usize = 100;
+const MAX_LABEL: usize = butt_dial_domain::bounds::LABEL;
 
 /// The installation's own connection to a vendor.
 #[derive(Clone)]

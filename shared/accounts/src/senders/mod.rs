@@ -52,7 +52,7 @@ pub use webhook_checks::NumberCheck;
 
 /// The vendor that sells numbers.
 pub(crate) const NUMBER_VENDOR: &str = "twilio";
-const MAX_LABEL: usize = 100;
+const MAX_LABEL: usize = butt_dial_domain::bounds::LABEL;
 const MAX_SEARCH: u32 = butt_dial_domain::bounds::FOUND_NUMBERS;
 /// Senders of an organization in one list.
 const MAX_OF_ORG: u32 = 500;

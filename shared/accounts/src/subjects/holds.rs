@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Person, Subjects};
 
-const MAX_REASON: usize = 500;
+const MAX_REASON: usize = butt_dial_domain::bounds::REASON;
 const PREFIX: &str = "hld_";
 
 /// A hold, as its organization sees it.

@@ -53,7 +53,10 @@ impl Reporter for Reports {
     }
 
     fn pause_event(&self, _: &AgentId, pause: &crate::Pause<'_>, _: Timestamp) -> (&'static str, serde_json::Value) {
-        ("contact.paused", serde_json::json!({ "to": pause.contact, "pauseId": pause.id, "pausedUntil": pause.until }))
+        (
+            "contact.paused",
+            serde_json::json!({ "to": pause.contact, "pauseId": pause.id, "pausedUntil": pause.until }),
+        )
     }
 }
 

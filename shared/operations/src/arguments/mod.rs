@@ -2,6 +2,7 @@
 
 mod bounds;
 mod brief;
+mod lengths;
 mod normalize;
 mod schema;
 
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use bounds::{ERROR, check_bounds};
 pub use brief::{brief, close, remove_brief};
+pub use lengths::{declare_lengths, is_unbounded};
 pub use normalize::{Normalized, is_same_name, normalize};
 pub use schema::{accept_null, portable};
 
@@ -83,6 +85,7 @@ fn describe(schema: &Value) -> Option<String> {
                 "string" if schema.get("format").is_some_and(|format| format == "date-time") => {
                     return Some("an RFC 3339 date and time, such as 2026-11-28T09:00:00Z".to_owned());
                 }
+                "string" if is_reference(schema) => return Some("text".to_owned()),
                 "string" => ("text", "minLength", "maxLength", " characters"),
                 "integer" => ("a whole number", "minimum", "maximum", ""),
                 "number" => ("a number", "minimum", "maximum", ""),
@@ -95,6 +98,12 @@ fn describe(schema: &Value) -> Option<String> {
         })
         .collect();
     (!described.is_empty()).then(|| described.join(" or "))
+}
+
+/// Returns whether the text is an id or a cursor: its length is no help.
+fn is_reference(schema: &Value) -> bool {
+    let most = schema.get("maxLength").and_then(Value::as_u64);
+    most.is_some_and(|most| usize::try_from(most) == Ok(butt_dial_domain::bounds::REFERENCE))
 }
 
 /// Describes bounds, for a sentence.

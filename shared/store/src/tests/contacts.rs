@@ -4,7 +4,8 @@ use butt_dial_domain::{ChannelId, OrgId};
 
 use super::*;
 use crate::{
-    ConsentStatus, ContactState, NewAnomaly, NewEvent, NewPause, NewRestraint, Reaction, Restraints, Severity, Suppression,
+    ConsentStatus, ContactState, NewAnomaly, NewEvent, NewPause, NewRestraint, Reaction, Restraints, Severity,
+    Suppression,
 };
 
 const BOB: &str = "+14155550199";
