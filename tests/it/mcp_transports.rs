@@ -395,3 +395,32 @@ async fn resumed_broken_request_gets_retry_error_servers() {
     );
     cluster.shut_down().await;
 }
+
+// MCP 2025-11-25, Transports, Multiple Connections: no message on several streams.
+profiles! {
+    with [("STREAMS_PER_AGENT", "3")];
+    async fn message_goes_to_one_stream_of_its_session(cluster: &Cluster) {
+        let gateway = &cluster.gateways.only(0);
+        let session = HttpSession::open(gateway, "/mcp", &cluster.account.token).await;
+        let older = [session.push_stream(gateway).await, session.push_stream(gateway).await];
+        let mut newest = session.push_stream(gateway).await;
+        let subscribe = json!({ "name": "comms_subscribe_inbound", "arguments": { "operation": "subscribe" } });
+        session.call(gateway, "tools/call", subscribe).await;
+        // The client answers no ping, so nothing is confirmed. The second push begins after the first one is given up.
+        for text in ["First", "Second"] {
+            cluster.texts("+14155550123", text).await;
+            while newest.message().await["params"]["data"]["body"] != text {}
+        }
+        // Further streams end the older ones.
+        let _others = [
+            LegacySession::open(gateway, &cluster.account.token).await,
+            LegacySession::open(gateway, &cluster.account.token).await,
+        ];
+        for mut stream in older {
+            while let Some(event) = stream.next().await {
+                let data = event.data.unwrap_or_default();
+                assert!(!data.contains("notifications/message"), "{data}");
+            }
+        }
+    }
+}

@@ -11,7 +11,7 @@ use butt_dial_domain::{
     spoken_revocation::SpokenRevocation,
     subjects,
 };
-use butt_dial_messaging::delivery::{Listener, PushMessage};
+use butt_dial_messaging::delivery::{Listener, PushMessage, one_per_session};
 use futures::{StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -179,8 +179,9 @@ pub async fn find_listeners(calls: &Calls, agent: &AgentId) -> Vec<Listener> {
 pub async fn push(calls: &Calls, listeners: &[Listener], notification: &CallNotification) -> bool {
     let message = PushMessage::new(&notification.to_event());
     let now = calls.clock.now();
-    for listener in listeners.iter().filter(|listener| listener.hears_calls(now)) {
-        if calls.delivery.push(listener, vec![message.text.clone()]).await {
+    let hearing = listeners.iter().filter(|listener| listener.hears_calls(now));
+    for listener in one_per_session(hearing.cloned().collect()) {
+        if calls.delivery.push(&listener, vec![message.text.clone()]).await {
             return true;
         }
     }

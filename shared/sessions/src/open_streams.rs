@@ -253,10 +253,19 @@ impl OpenStreams {
         send(&stream.messages)
     }
 
-    /// Queues a notification that may be dropped, when the stream is initialized and its queue is less than half full.
+    /// Queues a notification that may be dropped, when the stream is initialized, the newest of its session, and its queue is less
+    /// than half full.
     pub fn notify(&self, id: &str, notification: &str) {
         let open = self.locked();
         let Some(stream) = open.streams.get(id) else { return };
+        let session = stream.connection.session.as_deref();
+        let newest = open
+            .of_agent(&stream.connection.agent)
+            .filter(|other| other.connection.session.as_deref() == session)
+            .last();
+        if session.is_some() && newest.is_none_or(|newest| newest.connection.id != id) {
+            return;
+        }
         let messages = &stream.messages;
         if stream.connection.flags.initialized_at.is_some() && messages.capacity() * 2 > messages.max_capacity() {
             messages.try_send(notification.to_owned()).ok();

@@ -1,5 +1,7 @@
 //! Listeners: the agent's open push streams, as gateways register them in the key-value store.
 
+use std::collections::HashSet;
+
 use butt_dial_domain::{AgentId, ReplicaId, client_stream::CONNECT_GRACE, clock::Timestamp, keys, ports::kv::KvError};
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,6 +16,9 @@ pub struct Listener {
     pub agent: AgentId,
     /// The gateway that holds its socket.
     pub replica: ReplicaId,
+    /// The session of the stream, which can have several. `None`: a stream of the legacy transport is one client.
+    #[serde(default)]
+    pub session: Option<String>,
     /// When the client sent `initialized`. No event may be pushed before that.
     #[serde(default)]
     pub initialized_at: Option<Timestamp>,
@@ -64,13 +69,24 @@ impl Listener {
     }
 }
 
+/// Keeps the first listener of each session. A client gets a message on one of its streams (MCP 2025-11-25, Multiple
+/// Connections), also when it does not confirm it.
+pub fn one_per_session(mut listeners: Vec<Listener>) -> Vec<Listener> {
+    let mut sessions = HashSet::new();
+    listeners.retain(|listener| {
+        let session = listener.session.as_ref();
+        session.is_none_or(|session| sessions.insert(session.clone()))
+    });
+    listeners
+}
+
 impl Delivery {
-    /// The agent's live listeners, the latest first.
+    /// The agent's live listeners, the latest first, and one of each session.
     pub(super) async fn find_live_listeners(&self, agent: &AgentId) -> Result<Vec<Listener>, KvError> {
         let mut listeners = self.find_initialized_listeners(agent).await?;
         let now = self.clock.now();
         listeners.retain(|listener| listener.is_live(now));
-        Ok(listeners)
+        Ok(one_per_session(listeners))
     }
 
     /// The agent's initialized clients with an open stream, the latest first.
@@ -100,12 +116,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn session_has_one_listener() {
+        let listener = |id: &str, session: Option<&str>| Listener {
+            id: id.into(),
+            agent: "agt_1".into(),
+            replica: ReplicaId::from("r"),
+            session: session.map(str::to_owned),
+            initialized_at: None,
+            uses_tools: false,
+            is_subscribed: false,
+            no_events: false,
+            no_calls: false,
+            peer: None,
+        };
+        let listeners = vec![
+            listener("1", Some("a")),
+            listener("2", Some("a")),
+            listener("3", None),
+            listener("4", None),
+            listener("5", Some("b")),
+            listener("6", Some("a")),
+        ];
+        let kept: Vec<String> = one_per_session(listeners).into_iter().map(|kept| kept.id).collect();
+        assert_eq!(kept, ["1", "3", "4", "5"]);
+    }
+
+    #[test]
     fn counts_only_listening_clients_as_live() {
         let now = Utc.with_ymd_and_hms(2026, 11, 22, 9, 0, 0).unwrap();
         let listener = Listener {
             id: "r.1".into(),
             agent: "agt_1".into(),
             replica: ReplicaId::from("r"),
+            session: None,
             initialized_at: Some(now - CONNECT_GRACE),
             uses_tools: false,
             is_subscribed: false,
