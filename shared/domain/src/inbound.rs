@@ -235,7 +235,7 @@ const MAX_NAME: usize = 128;
 
 impl InboundMessage {
     /// Removes what a reader can't see: control and direction characters, and line breaks from names and ids. Names are cut to
-    /// 128 characters, the subject and ids to 1,000.
+    /// 128 characters, the subject and ids to 1,000. Names of files lose their folders.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
         let id = |id: String| text::clean_line(&id, MAX_LINE);
@@ -254,10 +254,17 @@ impl InboundMessage {
         self.subject = self.subject.map(|subject| text::clean_line(&subject, MAX_LINE));
         self.body = self.body.map(|body| text::clean(&body));
         for attachment in &mut self.attachments {
-            attachment.filename = attachment.filename.take().and_then(name);
+            let given = attachment.filename.take();
+            attachment.filename = given.and_then(|given| name(file_name(&given).to_owned()));
         }
         self
     }
+}
+
+/// Returns the name without folders, which would be those of the sender, or lead out of the reader's folder.
+fn file_name(path: &str) -> &str {
+    let last = path.rsplit(['/', '\\']).map(str::trim).find(|part| !part.is_empty());
+    last.filter(|name| !name.chars().all(|c| c == '.')).unwrap_or_default()
 }
 
 impl InboundMessage {
@@ -368,6 +375,38 @@ impl Attachment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_files_have_no_folders() {
+        let from = Address::parse(Channel::Whatsapp, "+14155550123").unwrap();
+        for (given, cleaned) in [
+            ("offer.pdf", Some("offer.pdf")),
+            ("../../etc/pass\u{202e}wd", Some("passwd")),
+            ("C:\\Users\\ann\\offer.pdf", Some("offer.pdf")),
+            ("/tmp/offer.pdf/", Some("offer.pdf")),
+            ("line\r\nbreak.pdf", Some("line break.pdf")),
+            ("..", None),
+            ("../", None),
+            (" ", None),
+        ] {
+            let attachment = Attachment {
+                source: "1".into(),
+                content_type: None,
+                filename: Some(given.to_owned()),
+                size: None,
+                is_voice: false,
+            };
+            let message = InboundMessage {
+                attachments: vec![attachment],
+                ..InboundMessage::new("w.1", Channel::Whatsapp, &from, &from)
+            };
+            assert_eq!(
+                message.cleaned().attachments[0].filename.as_deref(),
+                cleaned,
+                "{given:?}"
+            );
+        }
+    }
 
     #[test]
     fn keeps_wire_strings_of_keywords() {
