@@ -227,7 +227,7 @@ fn read_preference(value: Value, our_number: &Address, received_at: Timestamp) -
     let Some(from) = names.next().map(|name| message::person(name)) else {
         return MALFORMED;
     };
-    let choice = preference.value.unwrap_or_default();
+    let choice = preference.value.unwrap_or_default().to_ascii_lowercase();
     let allowed = match choice.as_str() {
         "stop" => false,
         "resume" | "signup" => true,
