@@ -121,12 +121,14 @@ fn read_event(value: Value, our_id: &Address) -> WebhookEvent {
     let message = match (kind, &event.message) {
         ("message", Some(sent)) => read_message(message, sent),
         // Blocking the account counts as STOP, unblocking as START; LINE already applies both.
-        ("unfollow", _) => {
-            message.answered_keyword = Some(Keyword::Stop);
-            message
-        }
-        ("follow", _) => {
-            message.answered_keyword = Some(Keyword::Start);
+        ("unfollow" | "follow", _) => {
+            let keyword = if kind == "follow" {
+                Keyword::Start
+            } else {
+                Keyword::Stop
+            };
+            message.answered_keyword = Some(keyword);
+            message.parts.push(notice(kind, &[]));
             message
         }
         _ => match part(kind, &event) {
@@ -171,9 +173,8 @@ fn message_part(kind: &str, sent: &Message) -> Part {
     }
 }
 
-/// Returns the part of an event that is no message. `None`: it concerns no conversation.
-fn part(kind: &str, event: &Event) -> Option<Part> {
-    let notice = |members: &[Source]| Part::System {
+fn notice(kind: &str, members: &[Source]) -> Part {
+    Part::System {
         notice: kind.to_owned(),
         text: None,
         details: members
@@ -181,8 +182,12 @@ fn part(kind: &str, event: &Event) -> Option<Part> {
             .enumerate()
             .filter_map(|(number, member)| Some((format!("member{}", number + 1), member.user_id.clone()?)))
             .collect(),
-    };
-    let members = |members: &Option<Members>| notice(members.as_ref().map_or(&[], |members| &members.members));
+    }
+}
+
+/// Returns the part of an event that is no message. `None`: it concerns no conversation.
+fn part(kind: &str, event: &Event) -> Option<Part> {
+    let members = |members: &Option<Members>| notice(kind, members.as_ref().map_or(&[], |members| &members.members));
     Some(match kind {
         "postback" => choice(event.postback.as_ref()?),
         "unsend" => Part::Deletion {
@@ -190,7 +195,7 @@ fn part(kind: &str, event: &Event) -> Option<Part> {
         },
         "memberJoined" => members(&event.joined),
         "memberLeft" => members(&event.left),
-        "join" | "leave" => notice(&[]),
+        "join" | "leave" => notice(kind, &[]),
         // No words of a person.
         "videoPlayComplete" | "activated" | "deactivated" | "module" | "botSuspended" | "botResumed" => return None,
         other => Part::unsupported(other),

@@ -137,7 +137,9 @@ async fn block_and_unblock_count_as_stop_and_start() {
         draft.opt_out_type = Some(word.to_owned());
         let result = harness.state().send_as_person(draft).await.unwrap();
         let message = the_message(&*harness.webhooks(), &receiver.next().await);
-        assert_eq!((message.answered_keyword, message.body), (Some(keyword), None));
+        assert_eq!((message.answered_keyword, &message.body), (Some(keyword), &None));
+        let notice = if keyword == Keyword::Stop { "unfollow" } else { "follow" };
+        assert!(message.readable_body().unwrap().contains(notice));
         assert_eq!(message.carrier_id, result.carrier_id);
     }
 }
