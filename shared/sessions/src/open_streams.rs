@@ -356,6 +356,42 @@ mod tests {
     }
 
     #[test]
+    fn notification_goes_to_newest_stream_of_its_session() {
+        let streams = OpenStreams::new(StreamCaps {
+            per_agent: 9,
+            per_org: 9,
+        });
+        let now = Clock::System.now();
+        let open = |id: &str, session: Option<&str>| {
+            let connection = Connection {
+                id: id.into(),
+                agent: "ada".into(),
+                replica: ReplicaId::from("r"),
+                transport: SSE.into(),
+                session: session.map(str::to_owned),
+                peer: None,
+                flags: ClientFlags {
+                    initialized_at: Some(now),
+                    ..ClientFlags::default()
+                },
+            };
+            streams.insert(connection, None, now, None).messages
+        };
+        let mut queues = [
+            open("1", Some("a")),
+            open("2", Some("a")),
+            open("3", Some("b")),
+            open("4", None),
+            open("5", None),
+        ];
+        for id in ["1", "2", "3", "4", "5"] {
+            streams.notify(id, "changed");
+        }
+        let received = queues.each_mut().map(|queue| queue.try_recv().is_ok());
+        assert_eq!(received, [false, true, true, true, true]);
+    }
+
+    #[test]
     fn agent_over_its_limit_loses_its_oldest_stream() {
         let streams = OpenStreams::new(StreamCaps {
             per_agent: 1,

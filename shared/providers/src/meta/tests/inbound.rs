@@ -396,7 +396,7 @@ fn reads_preferences_about_marketing() {
             "user_preferences": [{ "wa_id": "14155550151", "category": "marketing_messages", "value": value }],
         } })
     };
-    for (value, allowed) in [("stop", false), ("resume", true), ("signup", true)] {
+    for (value, allowed) in [("stop", false), ("STOP", false), ("resume", true), ("signup", true)] {
         let message = the_message(&inbound(), &batch(&[change(value)]));
         assert_eq!(
             (message.from.as_str(), message.marketing),

@@ -488,6 +488,7 @@ fn reads_every_sender() {
         (vec![("From", "222"), ("To", "68849")], "222", None),
         (vec![("From", "ACMEBANK"), ("To", "+14155550100")], "ACMEBANK", None),
         (vec![("From", "Acme Rest"), ("To", "+14155550100")], "Acme Rest", None),
+        (vec![("From", "client:ann"), ("To", "+14155550100")], "client:ann", None),
         (
             vec![("From", "+999123456789"), ("To", "+14155550100")],
             "+999123456789",
