@@ -26,6 +26,9 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("DEFAULT_MAX_SPEND_PER_MONTH", "none"),
 ];
 
+/// Longer than a relay waits for its calls.
+const END_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// Returns the path of a program in cargo's release folder.
 pub fn release(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
@@ -172,8 +175,11 @@ impl Process {
         Ok(())
     }
 
+    /// Waits for the end of the process, which must be a success.
     pub async fn wait(mut self) -> anyhow::Result<()> {
-        self.child.wait().await?;
+        let ended = tokio::time::timeout(END_TIMEOUT, self.child.wait()).await;
+        let status = ended.context("the program did not end in time")??;
+        ensure!(status.success(), "the program ended with {status}");
         Ok(())
     }
 

@@ -38,6 +38,13 @@ impl Calls {
     }
 }
 
+impl Spoken {
+    /// Returns whether all callers got a reply to their last question.
+    pub fn is_unbroken(&self) -> bool {
+        self.0.iter().all(|call| call.is_connected)
+    }
+}
+
 impl fmt::Display for Spoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |of: fn(&CallResult) -> usize| self.0.iter().map(of).sum::<usize>();

@@ -13,7 +13,9 @@ use super::{
 };
 
 /// After the end of an outage, all answers must be good again by then.
-const MAX_RECOVERY: Duration = Duration::from_secs(60);
+const MAX_RECOVERY: Duration = Duration::from_secs(5);
+/// How long the answers are watched after an outage.
+const WATCH: Duration = Duration::from_secs(15);
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub enum Disturbance {
@@ -41,6 +43,7 @@ pub async fn run(
     let pause = Duration::from_secs(options.every);
     match options.by {
         Disturbance::Kills => {
+            ensure!(options.seconds > options.every, "--seconds must be more than --every");
             let end = Instant::now() + Duration::from_secs(options.seconds);
             for number in 0.. {
                 sleep(pause).await;
@@ -93,7 +96,7 @@ async fn stop(backend: Backend, options: &Options, servers: &mut Servers, traffi
         Backend::Redis => servers.redis.start_again().await,
     }
     let back = Instant::now();
-    sleep(Duration::from_secs(options.every.max(15))).await;
+    sleep(WATCH).await;
     let recovery = kinds.map(|kind: &Kind| kind.recovery(back));
     println!(
         "{backend:?} away for {} s: {} sends acknowledged and {} refused, {} webhooks acknowledged and {} refused; \
@@ -106,6 +109,9 @@ async fn stop(backend: Backend, options: &Options, servers: &mut Servers, traffi
         recovery[0],
         recovery[1],
     );
-    ensure!(recovery.iter().all(|time| *time < MAX_RECOVERY), "not good again");
+    ensure!(
+        recovery.iter().all(|time| *time <= MAX_RECOVERY),
+        "not good again within {MAX_RECOVERY:?}"
+    );
     Ok(())
 }

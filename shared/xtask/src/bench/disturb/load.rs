@@ -158,6 +158,11 @@ impl Kind {
         self.seen().acknowledged
     }
 
+    /// The number of acknowledged sends with an unknown outcome at the time of the answer.
+    pub fn pending(&self) -> u64 {
+        self.seen().pending
+    }
+
     /// The number of answers that acknowledged nothing.
     pub fn others(&self) -> u64 {
         self.seen().others.values().sum()

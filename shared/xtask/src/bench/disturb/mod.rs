@@ -72,6 +72,7 @@ pub async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let spoken = calls.finish().await?;
     println!("{traffic}");
     println!("{spoken}");
+    ensure!(spoken.is_unbroken(), "a call was lost");
     let counts = counts::wait_for_end(&servers, &traffic).await?;
     println!("{counts:#?}");
     let is_good = counts.are_equal(&traffic);
