@@ -36,6 +36,9 @@ pub const LONGITUDE: f64 = 180.0;
 /// A text to an agent of the same organization. With four bytes each and its encryption, it fits into a message of the bus.
 pub const INTERNAL_TEXT: usize = 100_000;
 
+/// WhatsApp Cloud API, text messages.
+pub const WHATSAPP_TEXT: usize = 4_096;
+
 // Conversations and events.
 pub const PARTICIPANTS: usize = 20;
 pub const CONTEXT: usize = 10_000;
@@ -49,6 +52,8 @@ pub const SPOKEN_MESSAGE: usize = 1_600;
 pub const SPOKEN_TEXT: usize = 4_000;
 /// The prompt is sent with every turn of a call.
 pub const PROMPT: usize = 20_000;
+/// ElevenLabs takes the longest texts of the synthesizers.
+pub const SYNTHESIZED_TEXT: usize = 10_000;
 pub const GREETING: usize = 1_600;
 pub const VOICE: usize = 128;
 /// BCP 47, 4.4.1: longer tags need not be accepted.

@@ -29,7 +29,7 @@ use super::{
 /// Twilio, Messages resource: Body is at most 1,600 characters. Also the limit of a text that is spoken.
 pub(super) const MAX_TEXT: usize = 1_600;
 /// WhatsApp Cloud API, Messages.
-const MAX_WHATSAPP: usize = 4_096;
+const MAX_WHATSAPP: usize = bounds::WHATSAPP_TEXT;
 /// LINE, Text message.
 const MAX_LINE: usize = 5_000;
 /// Resend accepts 40 MB per mail; a text beyond one million characters is not a letter.

@@ -5,12 +5,11 @@ use butt_dial_domain::bounds;
 use serde_json::{Map, Value, json};
 
 /// Texts that people write, and what vendors hand out.
-const TEXTS: [(&str, usize); 29] = [
+const TEXTS: [(&str, usize); 28] = [
     ("agentName", bounds::NAME),
     ("display_name", bounds::NAME),
     ("name", bounds::NAME),
     ("orgName", bounds::NAME),
-    ("targetName", bounds::NAME),
     ("label", bounds::LABEL),
     ("reason", bounds::REASON),
     ("note", bounds::REASON),
@@ -38,7 +37,7 @@ const TEXTS: [(&str, usize); 29] = [
 ];
 
 /// Arguments without a bound, and why. The size of a request bounds them all.
-const UNBOUNDED: [(&str, &str); 26] = [
+const UNBOUNDED: [(&str, &str); 28] = [
     ("address", ADDRESS),
     ("bcc", ADDRESS),
     ("cc", ADDRESS),
@@ -57,6 +56,11 @@ const UNBOUNDED: [(&str, &str); 26] = [
     ("token", SECRET),
     ("csv", TABLE),
     ("entries", TABLE),
+    (
+        "context",
+        "bounded in characters of its JSON, because it is stored as it is",
+    ),
+    ("targetName", "a name that is too long to be spoken is cut"),
     ("data", "each field has a bound of its kind, which the refusal names"),
     (
         "headers",

@@ -2,7 +2,7 @@
 
 use butt_dial_calls::speech;
 use butt_dial_domain::{
-    Code, Failure, Scope,
+    Code, Failure, Scope, bounds,
     ports::speech::{AudioFormat, Utterance},
 };
 use schemars::JsonSchema;
@@ -15,6 +15,9 @@ pub struct GenerateTts;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
+    /// The synthesizer may take less.
+    #[schemars(length(max = bounds::SYNTHESIZED_TEXT))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     text: String,
     /// ogg (the default; messengers show it as a voice message) or mp3.
     #[serde(default)]

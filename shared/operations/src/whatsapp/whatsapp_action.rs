@@ -45,6 +45,8 @@ pub struct Args {
     #[schemars(extend("examples" = ["👍"]))]
     emoji: Option<String>,
     #[serde(default)]
+    #[schemars(length(max = bounds::WHATSAPP_TEXT))]
+    #[schemars(extend("x-error" = "INVALID_CONTENT"))]
     body: Option<String>,
     /// For send_poll.
     #[serde(default)]
@@ -80,6 +82,7 @@ pub struct Args {
     vcard: Option<String>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(length(max = bounds::MEDIA_URL))]
     media_url: Option<String>,
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
