@@ -255,7 +255,9 @@ impl InboundMessage {
         self.body = self.body.map(|body| text::clean(&body));
         for attachment in &mut self.attachments {
             let given = attachment.filename.take();
-            attachment.filename = given.and_then(|given| name(file_name(&given).to_owned()));
+            let cleaned = given.and_then(|given| name(file_name(&given).to_owned()));
+            // A name of dots is a folder.
+            attachment.filename = cleaned.filter(|name| !name.chars().all(|c| c == '.'));
         }
         self
     }
@@ -263,8 +265,8 @@ impl InboundMessage {
 
 /// Returns the name without folders, which would be those of the sender, or lead out of the reader's folder.
 fn file_name(path: &str) -> &str {
-    let last = path.rsplit(['/', '\\']).map(str::trim).find(|part| !part.is_empty());
-    last.filter(|name| !name.chars().all(|c| c == '.')).unwrap_or_default()
+    let mut parts = path.rsplit(['/', '\\']).map(str::trim);
+    parts.find(|part| !part.is_empty()).unwrap_or_default()
 }
 
 impl InboundMessage {
@@ -386,6 +388,8 @@ mod tests {
             ("/tmp/offer.pdf/", Some("offer.pdf")),
             ("line\r\nbreak.pdf", Some("line break.pdf")),
             ("..", None),
+            (".\u{202e}.", None),
+            ("..\u{7}", None),
             ("../", None),
             (" ", None),
         ] {
