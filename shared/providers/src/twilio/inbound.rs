@@ -226,18 +226,17 @@ fn query(url: &str) -> &str {
 
 const IRRELEVANT: WebhookEvent = WebhookEvent::Skipped(SkippedEntry::Irrelevant);
 
-/// Returns the channel of the address prefix; `None` for channels without support, where both parties have one (`rcs:`,
-/// `messenger:`). A prefix of the sender alone is a part of its name (`client:`, `sip:`).
+/// Returns the channel of the address prefix; `None` for channels without support (`rcs:`, `messenger:`): their recipients have
+/// one too. A prefix of the sender alone is a part of its name (`client:`, `sip:`).
 fn channel(form: &Form) -> Option<Channel> {
     let parties = ["From", "To"].map(|name| form.find(name).unwrap_or_default());
-    let has_prefix = |party: &&&str| {
-        let prefix = party.split_once(':').map(|(prefix, _)| prefix);
-        prefix.is_some_and(|prefix| !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_lowercase()))
-    };
     if parties.iter().any(|party| party.starts_with(WHATSAPP)) {
         return Some(Channel::Whatsapp);
     }
-    (!parties.iter().all(|party| has_prefix(&party))).then_some(Channel::Sms)
+    let [_, recipient] = parties;
+    let prefix = recipient.split_once(':').map(|(prefix, _)| prefix);
+    let has_prefix = prefix.is_some_and(|prefix| !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_lowercase()));
+    (!has_prefix).then_some(Channel::Sms)
 }
 
 fn receipt(form: &Form, sid: &str, channel: Channel, stage: DeliveryStatus, request: &WebhookRequest) -> Receipt {
