@@ -6,12 +6,13 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{
     AgentId, CallId,
     call::Direction,
+    client_stream::PushOutcome,
     keys,
     ports::bus::{BusError, Headers, Message},
     spoken_revocation::SpokenRevocation,
     subjects,
 };
-use butt_dial_messaging::delivery::{Listener, PushMessage, one_per_session};
+use butt_dial_messaging::delivery::{Listener, PushMessage, ReachedSessions};
 use futures::{StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -179,10 +180,14 @@ pub async fn find_listeners(calls: &Calls, agent: &AgentId) -> Vec<Listener> {
 pub async fn push(calls: &Calls, listeners: &[Listener], notification: &CallNotification) -> bool {
     let message = PushMessage::new(&notification.to_event());
     let now = calls.clock.now();
-    let hearing = listeners.iter().filter(|listener| listener.hears_calls(now));
-    for listener in one_per_session(hearing.cloned().collect()) {
-        if calls.delivery.push(&listener, vec![message.text.clone()]).await {
-            return true;
+    let mut reached = ReachedSessions::default();
+    for listener in listeners.iter().filter(|listener| listener.hears_calls(now)) {
+        if reached.contains(listener) {
+            continue;
+        }
+        match calls.delivery.push(listener, vec![message.text.clone()]).await {
+            PushOutcome::Confirmed => return true,
+            outcome => reached.record(listener, outcome),
         }
     }
     false

@@ -25,6 +25,36 @@ pub struct EventPush {
     pub messages: Vec<String>,
 }
 
+/// The outcome of a push. The gateway answers with its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushOutcome {
+    /// The client has answered the ping behind the events.
+    Confirmed,
+    /// The client may have received the events.
+    Unconfirmed,
+    /// The stream is gone, not initialized, or too far behind: the client has received nothing.
+    NotSent,
+}
+
+impl PushOutcome {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "1",
+            Self::Unconfirmed => "0",
+            Self::NotSent => "not sent",
+        }
+    }
+
+    /// Reads the answer of a gateway. An unknown one may mean anything.
+    pub fn of_reply(reply: &[u8]) -> Self {
+        let outcomes = [Self::Confirmed, Self::NotSent];
+        let known = outcomes
+            .into_iter()
+            .find(|outcome| outcome.as_str().as_bytes() == reply);
+        known.unwrap_or(Self::Unconfirmed)
+    }
+}
+
 /// A JSON-RPC request to a client, such as `sampling/createMessage`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ClientRequest {

@@ -2,7 +2,7 @@
 //! responds slowly delays no other stream.
 
 use butt_dial_domain::{
-    client_stream::{EventPush, PING_TIMEOUT},
+    client_stream::{EventPush, PING_TIMEOUT, PushOutcome},
     ports::bus::BusError,
     subjects,
 };
@@ -23,8 +23,8 @@ pub(crate) async fn listen(streams: LocalStreams) -> Result<BoxFuture<'static, (
             let pong = push.and_then(|push| enqueue(&streams, push));
             let replying = ports.clone();
             ports.tasks.spawn(async move {
-                let done = is_confirmed(pong).await;
-                replying.confirm(message.reply_to.as_deref(), done).await;
+                let outcome = outcome(pong).await;
+                replying.answer(message.reply_to.as_deref(), outcome.as_str()).await;
             });
         }
     }))
@@ -50,10 +50,13 @@ fn enqueue(streams: &LocalStreams, push: EventPush) -> Option<PendingResponse> {
     })
 }
 
-async fn is_confirmed(pong: Option<PendingResponse>) -> bool {
-    match pong {
+async fn outcome(pong: Option<PendingResponse>) -> PushOutcome {
+    let Some(pong) = pong else {
+        return PushOutcome::NotSent;
+    };
+    match pong.within(PING_TIMEOUT).await {
         // An error response confirms too: the client has read what came before the ping.
-        Some(pong) => pong.within(PING_TIMEOUT).await.is_ok(),
-        None => false,
+        Ok(_) => PushOutcome::Confirmed,
+        Err(_) => PushOutcome::Unconfirmed,
     }
 }

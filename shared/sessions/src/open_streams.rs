@@ -32,6 +32,14 @@ struct OpenStream {
     save_lock: Arc<AsyncMutex<()>>,
 }
 
+impl OpenStream {
+    /// Returns whether a notification about the inbox is queued: the client watches it, and its queue is less than half full.
+    fn takes_notifications(&self) -> bool {
+        let is_initialized = self.connection.flags.initialized_at.is_some();
+        is_initialized && self.inbox_watch.is_some() && self.messages.capacity() * 2 > self.messages.max_capacity()
+    }
+}
+
 /// The socket's end of a stream.
 pub(crate) struct StreamEnds {
     pub messages: mpsc::Receiver<String>,
@@ -253,22 +261,18 @@ impl OpenStreams {
         send(&stream.messages)
     }
 
-    /// Queues a notification that may be dropped, when the stream is initialized, the newest of its session, and its queue is less
-    /// than half full.
+    /// Queues a notification about the inbox, which may be dropped, when the stream takes such ones and no newer stream of its
+    /// session does.
     pub fn notify(&self, id: &str, notification: &str) {
         let open = self.locked();
         let Some(stream) = open.streams.get(id) else { return };
         let session = stream.connection.session.as_deref();
-        let newest = open
+        let of_session = open
             .of_agent(&stream.connection.agent)
-            .filter(|other| other.connection.session.as_deref() == session)
-            .last();
-        if session.is_some() && newest.is_none_or(|newest| newest.connection.id != id) {
-            return;
-        }
-        let messages = &stream.messages;
-        if stream.connection.flags.initialized_at.is_some() && messages.capacity() * 2 > messages.max_capacity() {
-            messages.try_send(notification.to_owned()).ok();
+            .filter(|other| other.connection.session.as_deref() == session && other.takes_notifications());
+        let is_newest = of_session.last().is_some_and(|newest| newest.connection.id == id);
+        if is_newest || (session.is_none() && stream.takes_notifications()) {
+            stream.messages.try_send(notification.to_owned()).ok();
         }
     }
 
@@ -362,7 +366,7 @@ mod tests {
             per_org: 9,
         });
         let now = Clock::System.now();
-        let open = |id: &str, session: Option<&str>| {
+        let open = |id: &str, session: Option<&str>, is_watching: bool| {
             let connection = Connection {
                 id: id.into(),
                 agent: "ada".into(),
@@ -375,20 +379,22 @@ mod tests {
                     ..ClientFlags::default()
                 },
             };
-            streams.insert(connection, None, now, None).messages
+            let watch = is_watching.then(|| CancellationToken::new().drop_guard());
+            streams.insert(connection, None, now, watch).messages
         };
         let mut queues = [
-            open("1", Some("a")),
-            open("2", Some("a")),
-            open("3", Some("b")),
-            open("4", None),
-            open("5", None),
+            open("1", Some("a"), true),
+            open("2", Some("a"), true),
+            open("3", Some("a"), false),
+            open("4", Some("b"), true),
+            open("5", None, true),
+            open("6", None, true),
         ];
-        for id in ["1", "2", "3", "4", "5"] {
+        for id in ["1", "2", "3", "4", "5", "6"] {
             streams.notify(id, "changed");
         }
         let received = queues.each_mut().map(|queue| queue.try_recv().is_ok());
-        assert_eq!(received, [false, true, true, true, true]);
+        assert_eq!(received, [false, true, false, true, true, true]);
     }
 
     #[test]

@@ -62,10 +62,14 @@ impl Ports {
 
     /// Answers a request on the bus with `1` for success and `0` for failure.
     pub(crate) async fn confirm(&self, reply_to: Option<&str>, done: bool) {
+        self.answer(reply_to, if done { "1" } else { "0" }).await;
+    }
+
+    /// Answers a request on the bus.
+    pub(crate) async fn answer(&self, reply_to: Option<&str>, payload: &'static str) {
         let Some(reply_to) = reply_to else { return };
-        let payload = if done { "1" } else { "0" };
         if let Err(error) = self.bus.publish(reply_to, Headers::new(), payload.into()).await {
-            tracing::warn!(%error, "stream command confirmation failed");
+            tracing::warn!(%error, "answer to stream command failed");
         }
     }
 }

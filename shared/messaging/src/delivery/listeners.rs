@@ -2,7 +2,13 @@
 
 use std::collections::HashSet;
 
-use butt_dial_domain::{AgentId, ReplicaId, client_stream::CONNECT_GRACE, clock::Timestamp, keys, ports::kv::KvError};
+use butt_dial_domain::{
+    AgentId, ReplicaId,
+    client_stream::{CONNECT_GRACE, PushOutcome},
+    clock::Timestamp,
+    keys,
+    ports::kv::KvError,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -69,24 +75,33 @@ impl Listener {
     }
 }
 
-/// Keeps the first listener of each session. A client gets a message on one of its streams (MCP 2025-11-25, Multiple
+/// The sessions that may have received a message. A client gets a message on one of its streams (MCP 2025-11-25, Multiple
 /// Connections), also when it does not confirm it.
-pub fn one_per_session(mut listeners: Vec<Listener>) -> Vec<Listener> {
-    let mut sessions = HashSet::new();
-    listeners.retain(|listener| {
+#[derive(Default)]
+pub struct ReachedSessions(HashSet<String>);
+
+impl ReachedSessions {
+    /// Returns whether the listener's session may have the message.
+    pub fn contains(&self, listener: &Listener) -> bool {
         let session = listener.session.as_ref();
-        session.is_none_or(|session| sessions.insert(session.clone()))
-    });
-    listeners
+        session.is_some_and(|session| self.0.contains(session))
+    }
+
+    /// Records the outcome of a push to the listener.
+    pub fn record(&mut self, listener: &Listener, outcome: PushOutcome) {
+        if outcome != PushOutcome::NotSent {
+            self.0.extend(listener.session.clone());
+        }
+    }
 }
 
 impl Delivery {
-    /// The agent's live listeners, the latest first, and one of each session.
+    /// The agent's live listeners, the latest first.
     pub(super) async fn find_live_listeners(&self, agent: &AgentId) -> Result<Vec<Listener>, KvError> {
         let mut listeners = self.find_initialized_listeners(agent).await?;
         let now = self.clock.now();
         listeners.retain(|listener| listener.is_live(now));
-        Ok(one_per_session(listeners))
+        Ok(listeners)
     }
 
     /// The agent's initialized clients with an open stream, the latest first.
@@ -116,9 +131,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn session_has_one_listener() {
-        let listener = |id: &str, session: Option<&str>| Listener {
-            id: id.into(),
+    fn sessions_that_may_have_a_message_get_no_other() {
+        let listener = |session: Option<&str>| Listener {
+            id: "con_1".into(),
             agent: "agt_1".into(),
             replica: ReplicaId::from("r"),
             session: session.map(str::to_owned),
@@ -129,16 +144,15 @@ mod tests {
             no_calls: false,
             peer: None,
         };
-        let listeners = vec![
-            listener("1", Some("a")),
-            listener("2", Some("a")),
-            listener("3", None),
-            listener("4", None),
-            listener("5", Some("b")),
-            listener("6", Some("a")),
-        ];
-        let kept: Vec<String> = one_per_session(listeners).into_iter().map(|kept| kept.id).collect();
-        assert_eq!(kept, ["1", "3", "4", "5"]);
+        let mut reached = ReachedSessions::default();
+        reached.record(&listener(Some("gone")), PushOutcome::NotSent);
+        reached.record(&listener(Some("slow")), PushOutcome::Unconfirmed);
+        reached.record(&listener(None), PushOutcome::Unconfirmed);
+        let contains = |session| reached.contains(&listener(session));
+        assert_eq!(
+            [contains(Some("slow")), contains(Some("gone")), contains(None)],
+            [true, false, false]
+        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use event_view::{
     MESSAGE_RECEIVED, MESSAGE_STATUS, RENT_OVER_BUDGET, view,
 };
 pub use handle::Delivery;
-pub use listeners::{Listener, one_per_session};
+pub use listeners::{Listener, ReachedSessions};
 pub use pending_events::{LeasedEvents, MAX_LEASED, PendingLease};
 pub use preferences::{BlockChannel, InboundFilter, NewFilter, Subscription};
 pub use push::{MAX_PUSH_BYTES, PushMessage};

@@ -3,10 +3,16 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::{client_stream::EventPush, ports::bus::Headers, subjects};
+use butt_dial_domain::{
+    OrgId,
+    client_stream::{EventPush, PushOutcome},
+    ports::bus::{BusError, Headers},
+    subjects,
+};
+use butt_dial_store::AgentEvent;
 use serde_json::{Map, Value, json};
 
-use super::{Delivery, listeners::Listener};
+use super::{Delivery, event_view::view, listeners::Listener};
 
 /// For the request to the gateway, the ping included.
 const PUSH_TIMEOUT: Duration = Duration::from_secs(4);
@@ -55,6 +61,43 @@ impl PushMessage {
     }
 }
 
+/// A batch of events in the form of one push.
+pub(super) struct PushBatch {
+    pub texts: Vec<String>,
+    /// Sequence numbers of the events that are pushed whole.
+    pub whole: Vec<i64>,
+    pub truncated: Vec<i64>,
+}
+
+impl PushBatch {
+    /// Encodes as many events, in order, as fit into one push. The first event always fits.
+    pub fn encode(delivery: &Delivery, (org, name): (&OrgId, &str), events: &[AgentEvent]) -> Self {
+        let mut batch = Self {
+            texts: Vec::new(),
+            whole: Vec::new(),
+            truncated: Vec::new(),
+        };
+        let mut size = 0;
+        for event in events {
+            let mut view = view(&delivery.vault, org, event);
+            view.insert("agentName".into(), json!(name));
+            let message = PushMessage::new(&view);
+            size += message.size;
+            if !batch.texts.is_empty() && size > MAX_PUSH_BYTES {
+                break;
+            }
+            batch.texts.push(message.text);
+            let list = if message.is_truncated {
+                &mut batch.truncated
+            } else {
+                &mut batch.whole
+            };
+            list.push(event.seq);
+        }
+        batch
+    }
+}
+
 /// Builds the notification. The Python client accepts only this form: a known method, a level, and data that is an object.
 fn notification(event: &Map<String, Value>) -> String {
     let mut data = event.clone();
@@ -68,23 +111,26 @@ fn notification(event: &Map<String, Value>) -> String {
 }
 
 impl Delivery {
-    /// Pushes messages to a listener. Returns true once the client has confirmed them; false if that is not known.
-    pub async fn push(&self, listener: &Listener, messages: Vec<String>) -> bool {
+    /// Pushes messages to a listener, and waits until the client has confirmed them.
+    pub async fn push(&self, listener: &Listener, messages: Vec<String>) -> PushOutcome {
         let push = EventPush {
             connection: listener.id.clone(),
             agent: listener.agent.clone(),
             messages,
         };
         let Ok(payload) = serde_json::to_vec(&push) else {
-            return false;
+            return PushOutcome::NotSent;
         };
         let subject = subjects::deliver(&listener.replica);
         let reply = self.bus.request(&subject, Headers::new(), payload.into(), PUSH_TIMEOUT);
         match reply.await {
-            Ok(reply) => reply.payload.as_ref() == b"1",
+            Ok(reply) => PushOutcome::of_reply(&reply.payload),
             Err(error) => {
                 tracing::info!(%error, gateway = %listener.replica, "push request failed");
-                false
+                match error {
+                    BusError::NoResponders(_) => PushOutcome::NotSent,
+                    _ => PushOutcome::Unconfirmed,
+                }
             }
         }
     }

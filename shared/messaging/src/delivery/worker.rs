@@ -3,12 +3,11 @@
 //! One worker per agent, by a claim in the database, keeps events in order. Events that arrive while it works are noticed before
 //! it gives the claim back.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
-use butt_dial_domain::{AgentId, Channel, Failure, OrgId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, Failure, OrgId, client_stream::PushOutcome, clock::Timestamp};
 use butt_dial_store::{AgentEvent, DeliveryClaim, EventReason, NewCallbackAttempt, Recipient, StoreError};
 use chrono::TimeDelta;
-use serde_json::json;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -16,9 +15,8 @@ use super::{
     Delivery,
     callback::{CallbackRequest, CallbackResult},
     claim::{DELIVERY_LEASE, ensure_claim, lease_events, while_claimed},
-    event_view::view,
-    listeners::Listener,
-    push::{MAX_PUSH_BYTES, PushMessage},
+    listeners::{Listener, ReachedSessions},
+    push::PushBatch,
 };
 
 /// Events in one push.
@@ -154,49 +152,17 @@ async fn deliver_pending(delivery: &Delivery, claim: &mut DeliveryClaim) -> Resu
         tracing::warn!(%error, "listener registry unavailable");
         Vec::new()
     });
+    let mut reached = ReachedSessions::default();
     for listener in &listeners {
-        if let Some(end) = push_pending(delivery, claim, (&recipient.org(), &recipient.display_name), listener).await? {
-            return Ok(end);
+        if reached.contains(listener) {
+            continue;
+        }
+        match push_pending(delivery, claim, (&recipient.org(), &recipient.display_name), listener).await? {
+            ControlFlow::Break(end) => return Ok(end),
+            ControlFlow::Continue(outcome) => reached.record(listener, outcome),
         }
     }
     call_back_pending(delivery, claim).await
-}
-
-/// A batch of events in the form of one push.
-struct PushBatch {
-    texts: Vec<String>,
-    /// Sequence numbers of the events that are pushed whole.
-    whole: Vec<i64>,
-    truncated: Vec<i64>,
-}
-
-impl PushBatch {
-    /// Encodes as many events, in order, as fit into one push. The first event always fits.
-    fn encode(delivery: &Delivery, (org, name): (&OrgId, &str), events: &[AgentEvent]) -> Self {
-        let mut batch = Self {
-            texts: Vec::new(),
-            whole: Vec::new(),
-            truncated: Vec::new(),
-        };
-        let mut size = 0;
-        for event in events {
-            let mut view = view(&delivery.vault, org, event);
-            view.insert("agentName".into(), json!(name));
-            let message = PushMessage::new(&view);
-            size += message.size;
-            if !batch.texts.is_empty() && size > MAX_PUSH_BYTES {
-                break;
-            }
-            batch.texts.push(message.text);
-            let list = if message.is_truncated {
-                &mut batch.truncated
-            } else {
-                &mut batch.whole
-            };
-            list.push(event.seq);
-        }
-        batch
-    }
 }
 
 /// Pushes all pending events to a listener. Returns `None` if the listener does not answer.
@@ -205,20 +171,20 @@ async fn push_pending(
     claim: &mut DeliveryClaim,
     recipient: (&OrgId, &str),
     listener: &Listener,
-) -> Result<Option<RunEnd>, StoreError> {
+) -> Result<ControlFlow<RunEnd, PushOutcome>, StoreError> {
     let (store, agent) = (&delivery.store, claim.agent());
     loop {
         if delivery.tasks.is_closed() {
             let failures = claim.failures;
-            return Ok(Some(RunEnd::Stopping { failures }));
+            return Ok(ControlFlow::Break(RunEnd::Stopping { failures }));
         }
         if !ensure_claim(delivery, claim).await? {
-            return Ok(Some(RunEnd::ClaimLost));
+            return Ok(ControlFlow::Break(RunEnd::ClaimLost));
         }
         let now = delivery.clock.now();
         let events = lease_events(delivery, &agent, None, UNLIMITED_TRIES, PUSH_BATCH).await?;
         if events.is_empty() {
-            return Ok(Some(RunEnd::Done { checked_at: Some(now) }));
+            return Ok(ControlFlow::Break(RunEnd::Done { checked_at: Some(now) }));
         }
         let batch = PushBatch::encode(delivery, recipient, &events);
         let (pushed, left) = events.split_at(batch.texts.len());
@@ -228,12 +194,13 @@ async fn push_pending(
                 .await?;
         }
         let pushing = delivery.push(listener, batch.texts);
-        if !while_claimed(delivery, claim, &seqs(pushed), pushing).await {
+        let outcome = while_claimed(delivery, claim, &seqs(pushed), pushing).await;
+        if outcome != PushOutcome::Confirmed {
             store
                 .release_events(&agent, &seqs(pushed), EventReason::AgentOffline, false)
                 .await?;
             delivery.metrics.record_delivery("live", "unconfirmed", pushed.len());
-            return Ok(None);
+            return Ok(ControlFlow::Continue(outcome));
         }
         confirm(delivery, &agent, &batch.whole).await?;
         delivery.metrics.record_delivery("live", "delivered", batch.whole.len());
@@ -247,7 +214,7 @@ async fn push_pending(
         }
         // These were all. `finish_delivery` refuses if more arrived since `now`.
         if left.is_empty() && events.len() < PUSH_BATCH as usize {
-            return Ok(Some(RunEnd::Done { checked_at: Some(now) }));
+            return Ok(ControlFlow::Break(RunEnd::Done { checked_at: Some(now) }));
         }
     }
 }
