@@ -135,7 +135,7 @@ pub struct Args {
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[expect(dead_code, reason = "only its schema is used")]
-enum MessageChannel {
+pub(crate) enum MessageChannel {
     Sms,
     Whatsapp,
     Email,

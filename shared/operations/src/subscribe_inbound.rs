@@ -5,7 +5,7 @@ use butt_dial_messaging::delivery::Subscription;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Hints, Operation, Route};
+use super::{Context, Hints, Operation, Route, send_message::MessageChannel};
 
 pub struct SubscribeInbound;
 
@@ -14,9 +14,9 @@ pub struct Args {
     /// subscribe, unsubscribe or status.
     #[schemars(extend("enum" = ["subscribe", "unsubscribe", "status"]))]
     operation: String,
-    /// Only these channels: sms, whatsapp, email, line. Empty: all channels.
+    /// Only these channels. Empty: all channels.
     #[serde(default)]
-    #[schemars(length(max = bounds::SUBSCRIPTIONS))]
+    #[schemars(with = "Vec<MessageChannel>", length(max = bounds::SUBSCRIPTIONS))]
     channels: Vec<String>,
     /// Only messages from these addresses. Empty: all contacts.
     #[serde(default)]

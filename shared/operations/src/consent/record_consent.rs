@@ -19,6 +19,8 @@ pub struct Args {
     contact: String,
     /// The default follows from the address.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
+    #[schemars(extend("enum" = ["sms", "whatsapp", "email", "line", "voice"]))]
     channel: Option<String>,
     /// express (the default), implied or transactional.
     #[serde(default)]

@@ -18,6 +18,8 @@ pub struct Args {
     contact: String,
     /// The default follows from the address.
     #[serde(default)]
+    #[schemars(extend("x-brief" = false))]
+    #[schemars(extend("enum" = ["sms", "whatsapp", "email", "line", "voice"]))]
     channel: Option<String>,
     /// false: nothing changes, and the result says what would.
     #[serde(default)]

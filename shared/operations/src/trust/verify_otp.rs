@@ -27,6 +27,7 @@ pub struct Args {
     /// The channel of the code, if the contact is not given.
     #[serde(default)]
     #[schemars(extend("x-brief" = false))]
+    #[schemars(extend("enum" = ["sms", "whatsapp", "email", "line", "voice"]))]
     channel: Option<String>,
 }
 
