@@ -7,6 +7,7 @@ use butt_dial_calls::{legs, reconcile};
 use butt_dial_domain::Failure;
 use butt_dial_messaging::DueKind;
 use butt_dial_runtime::{Lifecycle, platform::Product};
+use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::watch;
 
 /// How often due work is looked for. The deliveries of a dispatcher that died wait for their leases and for this.
@@ -167,7 +168,7 @@ impl Sweeps<'_> {
         self.lifecycle.spawn(async move {
             let sweep = async move {
                 while due.wait_for(|kinds| kinds.contains(&kind)).await.is_ok() {
-                    run(kind.into(), work(product.clone())).await;
+                    run(kind.into(), work(product.clone()).boxed()).await;
                     tokio::time::sleep(pause).await;
                 }
             };
@@ -183,12 +184,12 @@ impl Sweeps<'_> {
     {
         let product = self.product.clone();
         self.lifecycle
-            .spawn_periodic(interval, move || run(name, work(product.clone())));
+            .spawn_periodic(interval, move || run(name, work(product.clone()).boxed()));
     }
 }
 
-/// Runs a sweep once. A failure is logged, and the next run tries again.
-async fn run(name: &'static str, work: impl Future<Output = Result<usize, Failure>>) {
+/// Runs a sweep once. A failure is logged, and the next run tries again. The work is boxed, because some is large on the stack.
+async fn run(name: &'static str, work: BoxFuture<'_, Result<usize, Failure>>) {
     if let Err(failure) = work.await {
         tracing::warn!(%failure, sweep = name, "sweep failed");
     }
