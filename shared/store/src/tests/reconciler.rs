@@ -12,7 +12,7 @@ const LEASE: TimeDelta = TimeDelta::minutes(5);
 async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<Unsettled> {
     let is_due = is_due(store, DueKind::UnknownSends, now).await;
     let claimed = store.claim_unsettled(limit, now, now + LEASE).await.unwrap();
-    assert_eq!(is_due, !claimed.is_empty());
+    assert!(is_due || claimed.is_empty());
     claimed
 }
 

@@ -193,7 +193,7 @@ both_engines! {
         let claim = async |at| {
             let is_due = is_due(db, DueKind::AccountNotices, at).await;
             let claimed = db.claim_notices(10, at, at + seconds(30)).await.unwrap();
-            assert_eq!(is_due, !claimed.is_empty());
+            assert!(is_due || claimed.is_empty());
             claimed
         };
         let claimed = claim(morning()).await;
