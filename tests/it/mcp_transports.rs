@@ -396,6 +396,25 @@ async fn resumed_broken_request_gets_retry_error_servers() {
     cluster.shut_down().await;
 }
 
+profiles! {
+    async fn streams_end_with_their_session(cluster: &Cluster) {
+        let first = cluster.gateways.only(0);
+        let last = cluster.gateways.only(cluster.gateways.count() - 1);
+        let session = HttpSession::open(&first, "/mcp", &cluster.account.token).await;
+        let other = HttpSession::open(&first, "/mcp", &cluster.account.token).await;
+        let mut streams = [session.push_stream(&first).await, session.push_stream(&last).await];
+        let mut kept = other.push_stream(&first).await;
+        session.request(&last, Method::DELETE).reply().await;
+        for stream in &mut streams {
+            while stream.next().await.is_some() {}
+        }
+        let subscribe = json!({ "name": "comms_subscribe_inbound", "arguments": { "operation": "subscribe" } });
+        other.call(&first, "tools/call", subscribe).await;
+        cluster.texts("+14155550123", "Hi").await;
+        while kept.message().await["params"]["data"]["body"] != "Hi" {}
+    }
+}
+
 // MCP 2025-11-25, Transports, Multiple Connections: no message on several streams.
 profiles! {
     with [("STREAMS_PER_AGENT", "3")];

@@ -4,6 +4,8 @@ use crate::{AgentId, CallId, ReplicaId};
 
 /// A session was changed or closed; replicas drop it from their caches. Payload: the session id.
 pub const SESSION_CHANGED: &str = "mcp.session.changed";
+/// A session was closed; replicas close its open streams. Payload: the agent and the session id.
+pub const SESSION_ENDED: &str = "mcp.session.ended";
 /// The tokens of an agent were revoked; replicas close its open streams. Payload: the agent id.
 pub const TOKENS_REVOKED: &str = "mcp.tokens.revoked";
 
@@ -16,7 +18,7 @@ pub fn push(replica: &ReplicaId) -> String {
 }
 
 /// Events for a listener with a socket at this replica (`Push` of the delivery). Reply: `1` when the client has answered
-/// a ping that was sent after the events, `0` when it has not, or is gone.
+/// a ping that was sent after the events, `0` when it has not, `not sent` when the stream is gone or can't take them.
 pub fn deliver(replica: &ReplicaId) -> String {
     format!("mcp.gw.{replica}.deliver")
 }

@@ -16,6 +16,7 @@ mod ports;
 mod push_stream;
 mod reconnects;
 mod revocations;
+mod session_ends;
 mod session_registry;
 mod stream_commands;
 mod stream_registry;
@@ -87,6 +88,7 @@ impl Sessions {
             client_responses::listen(local.clone()).await?,
             client_requests::listen(local.clone()).await?,
             sessions.cancellations.clone().listen().await?,
+            session_ends::listen(ports.clone(), local.open.clone()).await?,
             revocations::listen(ports, sessions.revocations.clone()).await?,
             Box::pin(local.run_renewal()),
         ];

@@ -283,6 +283,15 @@ impl OpenStreams {
         stream.inspect(|stream| stream.end.cancel()).is_some()
     }
 
+    /// Ends the streams of a session.
+    pub fn end_session(&self, agent: &AgentId, session: &str) {
+        let open = self.locked();
+        let ended = open
+            .of_agent(agent)
+            .filter(|open| open.connection.session.as_deref() == Some(session));
+        ended.for_each(|open| open.end.cancel());
+    }
+
     pub fn end_all(&self) {
         self.locked().streams.values().for_each(|open| open.end.cancel());
     }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     connection::{ClientChange, ClientFlags, Reach},
     ports::Ports,
+    session_ends,
 };
 
 /// An unused session expires after a day, or earlier when its agent has too many newer ones.
@@ -154,15 +155,19 @@ impl SessionRegistry {
             return Ok(());
         };
         let recent = keys::agent_sessions(&session.agent);
-        let (deleted, removed) = tokio::join!(self.delete(id), self.ports.kv.remove_recent(&recent, id));
+        let (deleted, removed) = tokio::join!(
+            self.delete(&session.agent, id),
+            self.ports.kv.remove_recent(&recent, id)
+        );
         removed.map_err(unavailable)?;
         deleted
     }
 
-    async fn delete(&self, id: &str) -> Result<(), Failure> {
+    async fn delete(&self, agent: &AgentId, id: &str) -> Result<(), Failure> {
         self.ports.kv.delete(&keys::session(id)).await.map_err(unavailable)?;
         self.cache.invalidate(id);
         self.publish_change(id).await;
+        session_ends::publish(&self.ports, agent, id).await;
         Ok(())
     }
 
@@ -192,7 +197,7 @@ impl SessionRegistry {
         written.map_err(unavailable)?;
         for unused in surplus.map_err(unavailable)? {
             tracing::info!(agent = %session.agent, "session ended: agent has too many");
-            self.delete(&unused).await?;
+            self.delete(&session.agent, &unused).await?;
         }
         Ok(self.remember(id, session))
     }
