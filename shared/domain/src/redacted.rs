@@ -6,7 +6,7 @@ const REDACTED: &str = "***";
 /// Fewer digits are no number of a person.
 const MIN_DIGITS: usize = 9;
 /// Between the digits of a number.
-const SEPARATORS: [char; 7] = [' ', '(', ')', '-', '.', '/', '\u{a0}'];
+pub const SEPARATORS: [char; 7] = [' ', '(', ')', '-', '.', '/', '\u{a0}'];
 
 /// Returns the text without anything that can be a mail address or a telephone number.
 pub fn redacted(text: &str) -> String {

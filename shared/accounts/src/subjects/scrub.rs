@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use butt_dial_domain::address::contact_key;
+use butt_dial_domain::{address::contact_key, redacted::SEPARATORS};
 use serde_json::Value;
 
 use super::Person;
@@ -12,8 +12,6 @@ use super::Person;
 const REMOVED: &str = "***";
 /// Fewer digits are no number of a person.
 const MIN_DIGITS: usize = 7;
-/// Between the digits of a number.
-const SEPARATORS: [char; 7] = [' ', '(', ')', '-', '.', '/', '\u{a0}'];
 /// In mail addresses, except letters and digits.
 const OF_MAIL: &str = "@._%+-'\"=~";
 
