@@ -24,20 +24,20 @@ pub const BUDGET: &str = "budget";
 pub const APPROVAL: &str = "approval.waiting";
 pub const AUDIT_BROKEN: &str = "audit.broken";
 
+/// The kinds that `observe` looks for.
+const OBSERVED: [&str; 5] = [PROVIDER_FAILING, ORDER_STUCK, DEAD_LETTERS, BUDGET, APPROVAL];
+
 impl Alerts {
     /// Looks for causes. Returns how many alerts were opened.
     pub async fn observe(&self) -> Result<usize, Failure> {
-        let mut opened = 0;
-        for (kind, causes) in [
-            (PROVIDER_FAILING, self.failing_accounts().await?),
-            (ORDER_STUCK, self.stuck_orders().await?),
-            (DEAD_LETTERS, self.dead_letters().await?),
-            (BUDGET, self.budgets().await?),
-            (APPROVAL, self.waiting_approvals().await?),
-        ] {
-            opened += self.align(kind, causes).await?;
-        }
-        Ok(opened)
+        let causes = [
+            self.failing_accounts().await?,
+            self.stuck_orders().await?,
+            self.dead_letters().await?,
+            self.budgets().await?,
+            self.waiting_approvals().await?,
+        ];
+        self.align(&OBSERVED, &causes.concat()).await
     }
 
     /// Opens an alert for each log with rows that were changed after they were sealed.
@@ -50,30 +50,36 @@ impl Alerts {
             title: "An audit log was changed after it was sealed".into(),
             evidence: json!({ "log": log, "next": "butt-dial audit verify" }),
         });
-        self.align(AUDIT_BROKEN, causes.collect()).await
+        self.align(&[AUDIT_BROKEN], &causes.collect::<Vec<_>>()).await
     }
 
-    /// Opens alerts for new causes, and resolves those without a cause.
-    async fn align(&self, kind: &'static str, causes: Vec<Cause>) -> Result<usize, Failure> {
-        let later = self.clock.now() + TimeDelta::days(1);
-        let open = self.store.list_ceased_alerts(kind, later, LIMIT).await?;
-        let key = |org: Option<&str>, fingerprint: &str| (org.map(str::to_owned), fingerprint.to_owned());
+    /// Opens alerts for new causes of these kinds, and resolves those without a cause.
+    async fn align(&self, kinds: &[&'static str], causes: &[Cause]) -> Result<usize, Failure> {
+        let limit = LIMIT * u32::try_from(kinds.len()).unwrap_or(1);
+        let open = self.store.list_unresolved_alerts(kinds, limit).await?;
+        let key = |org: Option<&str>, kind: &str, fingerprint: &str| {
+            (org.map(str::to_owned), kind.to_owned(), fingerprint.to_owned())
+        };
         let known: HashSet<_> = open
             .iter()
-            .map(|alert| key(alert.org_id.as_deref(), &alert.fingerprint))
+            .map(|alert| key(alert.org_id.as_deref(), &alert.kind, &alert.fingerprint))
             .collect();
         let found: HashSet<_> = causes
             .iter()
-            .map(|cause| key(cause.org.as_ref().map(OrgId::as_str), &cause.fingerprint))
+            .map(|cause| key(cause.org.as_ref().map(OrgId::as_str), cause.kind, &cause.fingerprint))
             .collect();
         let mut opened = 0;
-        for cause in &causes {
-            if !known.contains(&key(cause.org.as_ref().map(OrgId::as_str), &cause.fingerprint)) {
+        for cause in causes {
+            if !known.contains(&key(
+                cause.org.as_ref().map(OrgId::as_str),
+                cause.kind,
+                &cause.fingerprint,
+            )) {
                 opened += usize::from(self.raise(cause).await?);
             }
         }
         for alert in open {
-            if !found.contains(&key(alert.org_id.as_deref(), &alert.fingerprint)) {
+            if !found.contains(&key(alert.org_id.as_deref(), &alert.kind, &alert.fingerprint)) {
                 let org = alert.org_id.as_deref().map(OrgId::from);
                 self.change_state(org.as_ref(), &alert.id, AlertState::Resolved, SYSTEM)
                     .await?;

@@ -210,15 +210,19 @@ impl Store {
             .await)?)
     }
 
-    /// Lists alerts of a kind that are not resolved, of all organizations, which were last seen before `seen`.
-    pub async fn list_ceased_alerts(&self, kind: &str, seen: Timestamp, limit: u32) -> Result<Vec<Alert>, StoreError> {
-        const SQL: &str =
-            "SELECT id, org_id, kind, fingerprint, severity, title, evidence, state, occurrences, first_at, last_at,
+    /// Lists alerts of these kinds that are not resolved, of all organizations.
+    pub async fn list_unresolved_alerts(&self, kinds: &[&str], limit: u32) -> Result<Vec<Alert>, StoreError> {
+        const SQL: Sql = Sql {
+            postgres: "SELECT id, org_id, kind, fingerprint, severity, title, evidence, state, occurrences, first_at, last_at,
                 changed_by, changed_at
-                FROM alerts WHERE kind = $1 AND state <> 'resolved' AND last_at < $2 ORDER BY id LIMIT $3";
-        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
-            .bind(kind)
-            .bind(seen)
+                FROM alerts WHERE kind IN (SELECT jsonb_array_elements_text($1)) AND state <> 'resolved' ORDER BY id LIMIT $2",
+            sqlite: "SELECT id, org_id, kind, fingerprint, severity, title, evidence, state, occurrences, first_at, last_at,
+                changed_by, changed_at
+                FROM alerts WHERE kind IN (SELECT value FROM json_each($1)) AND state <> 'resolved' ORDER BY id LIMIT $2",
+        };
+        let sql = self.sql(SQL);
+        Ok(on_reader!(self, |db| sqlx::query_as(sql)
+            .bind(Json(kinds))
             .bind(i64::from(limit))
             .fetch_all(db)
             .await)?)

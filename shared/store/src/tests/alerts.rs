@@ -60,7 +60,8 @@ both_engines! {
         assert_eq!((first.occurrences, &first.evidence, first.severity), (2, &two, Severity::High));
         assert_eq!((first.first_at, first.last_at, first.state), (morning(), morning() + seconds(5), AlertState::Open));
         assert_eq!(db.list_alerts(None, true, None, 9).await.unwrap().len(), 1);
-        assert_eq!(db.list_ceased_alerts("order.stuck", morning() + seconds(1), 9).await.unwrap().len(), 3);
+        assert_eq!(db.list_unresolved_alerts(&["order.stuck", "budget"], 9).await.unwrap().len(), 4);
+        assert_eq!(db.list_unresolved_alerts(&["budget"], 9).await.unwrap().len(), 0);
 
         let set = async |org, state| db.set_alert_state(org, &id, state, "tok_1", &[], morning()).await.unwrap();
         assert!(!set(Some(&theirs), AlertState::Acknowledged).await, "of another organization");
