@@ -149,9 +149,21 @@ pub(crate) async fn accept(db: PgDatabase, items: Arc<[Arc<AcceptedSend>]>) -> R
     Ok(decisions(&items, &accepted, &omitted, &prior))
 }
 
+/// While another transaction updates a message, `ON CONFLICT (id)` can miss it, and the insert then violates its other unique
+/// indexes. Each repetition finds the message, unless it is updated again.
+const MAX_RACES: usize = 3;
+
 /// Settles a batch. Returns per item whether it was not settled before.
 pub(crate) async fn settle(db: PgDatabase, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
-    let settled = settle_in(&db, &items).await?;
+    ensure_distinct(items.iter().map(|item| &item.id))?;
+    let mut settled = settle_in(&db, &items).await;
+    for _ in 0..MAX_RACES {
+        if !matches!(settled, Err(StoreError::Conflict)) {
+            break;
+        }
+        settled = settle_in(&db, &items).await;
+    }
+    let settled = settled?;
     Ok(items.iter().map(|item| settled.contains(item.id.as_str())).collect())
 }
 
