@@ -25,14 +25,13 @@ const PAUSE: Duration = Duration::from_millis(1_500);
 const POLL_INTERVAL: Duration = Duration::from_millis(400);
 /// Without a reply in this time the caller repeats the question.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
-/// A caller without a reply gives up after so many questions, which is longer than an outage of a server.
-const MAX_ATTEMPTS: usize = 6;
 /// The range of question numbers per call.
 const NUMBERS_PER_CALL: usize = 1_000;
+
 /// The result of a call.
 #[derive(Default)]
 pub struct CallResult {
-    /// The question after the last replacement got a reply.
+    /// The last question got a reply.
     pub is_connected: bool,
     pub questions: usize,
     /// The number of questions that were repeated.
@@ -47,14 +46,20 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// Starts calls over the simulator at this address. Returns when each caller has a reply to the first question.
-    pub async fn start(simulator: SocketAddr, count: usize) -> anyhow::Result<Self> {
+    /// Starts calls over the simulator at this address. A caller without a reply gives up after `max_attempts` questions. Returns when
+    /// each caller has a reply to the first question.
+    pub async fn start(simulator: SocketAddr, count: usize, max_attempts: usize) -> anyhow::Result<Self> {
         let (finish, is_finishing) = watch::channel(false);
         let (started, mut first_replies) = mpsc::channel(count.max(1));
         let mut calls = JoinSet::new();
         for call in 0..count {
             let simulator = PhoneSimulator::open(simulator).await?;
-            calls.spawn(run(simulator, call, started.clone(), is_finishing.clone()));
+            calls.spawn(run(
+                simulator,
+                (call, max_attempts),
+                started.clone(),
+                is_finishing.clone(),
+            ));
             tokio::time::sleep(START_INTERVAL).await;
         }
         drop(started);
@@ -83,10 +88,10 @@ pub fn answer(prompt: &str) -> String {
     }
 }
 
-/// Runs a caller who asks one question after the other, the last one after all replacements.
+/// Runs a caller who asks one question after the other, the last one when the measurement finishes.
 async fn run(
     mut phones: PhoneSimulator,
-    call: usize,
+    (call, max_attempts): (usize, usize),
     started: mpsc::Sender<()>,
     is_finishing: watch::Receiver<bool>,
 ) -> anyhow::Result<CallResult> {
@@ -97,7 +102,7 @@ async fn run(
         let is_last = *is_finishing.borrow();
         let number = call * NUMBERS_PER_CALL + result.questions;
         result.questions += 1;
-        let attempts = ask(&mut phones, &phone, number).await?;
+        let attempts = ask(&mut phones, &phone, number, max_attempts).await?;
         result.repeated_questions += usize::from(attempts != Some(1));
         if result.questions == 1 {
             started.send(()).await?;
@@ -122,9 +127,14 @@ async fn wait_for_greeting(phones: &mut PhoneSimulator, phone: &PhoneCall) -> an
 }
 
 /// Asks a question until it gets a reply. Returns the number of attempts; `None` if the call ended or got no reply.
-async fn ask(phones: &mut PhoneSimulator, phone: &PhoneCall, number: usize) -> anyhow::Result<Option<usize>> {
+async fn ask(
+    phones: &mut PhoneSimulator,
+    phone: &PhoneCall,
+    number: usize,
+    max_attempts: usize,
+) -> anyhow::Result<Option<usize>> {
     let step = json!({ "do": "say", "text": format!("Where is order {number}, please?") });
-    for attempt in 1..=MAX_ATTEMPTS {
+    for attempt in 1..=max_attempts {
         phones.run_step(phone, &step).await?;
         let asked_at = Instant::now();
         while asked_at.elapsed() < REPLY_TIMEOUT {

@@ -14,6 +14,9 @@ use super::{
     replicas::Replicas,
 };
 
+/// A caller without a reply gives up after so many questions, of ten seconds each: longer than an outage of a server.
+const MAX_ATTEMPTS: usize = 6;
+
 pub struct Calls {
     callers: Callers,
     /// Answers as long as it is not dropped.
@@ -28,7 +31,7 @@ pub async fn start(replicas: &Replicas, backends: &Backends, count: usize) -> an
     let mut phones = PhoneSimulator::open(simulator).await?;
     phones.set_callback_url(&backends.public_url).await?;
     let agent = Agent::open_persistent(&replicas.agent()?, caller::answer).await?;
-    let callers = Callers::start(simulator, count).await?;
+    let callers = Callers::start(simulator, count, MAX_ATTEMPTS).await?;
     Ok(Calls { callers, _agent: agent })
 }
 

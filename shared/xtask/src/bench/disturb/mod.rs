@@ -18,7 +18,7 @@ use disturbance::Disturbance;
 use load::Traffic;
 use replicas::Replicas;
 
-/// The detectors of the product, of which no one slows the only agent of the load.
+/// The detectors of the product. Here they only alert: all load comes from one agent, which they would slow.
 const DETECTORS: &str = include_str!("../../../../../deploy/anomalies.toml");
 
 #[derive(clap::Args)]
