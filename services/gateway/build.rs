@@ -6,7 +6,9 @@ use std::{
 };
 
 fn main() -> io::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    // Read at run time: a target directory can be shared by several copies of the sources.
+    let package = env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| io::Error::other("CARGO_MANIFEST_DIR is not set"))?;
+    let root = Path::new(&package).join("../..").canonicalize()?;
     let docs = root.join("docs");
     let mut files = vec![("guide.md".to_owned(), root.join("README.md"))];
     list(&docs, &docs, &mut files)?;
