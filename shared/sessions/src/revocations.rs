@@ -47,6 +47,11 @@ impl RevocationFeed {
         }
     }
 
+    /// Returns whether this process has a stream or a wait that a revocation could end.
+    pub fn is_in_use(&self) -> bool {
+        !self.open.is_empty() || self.revocations.receiver_count() > 0
+    }
+
     /// Ends the agent's streams and waits that began before this time. Repeated calls have no further effect.
     pub fn end_before(&self, agent: AgentId, opened_before: Timestamp) {
         self.end(agent, Some(opened_before));

@@ -40,6 +40,11 @@ struct Watch {
 impl Watch {
     async fn read(&self) {
         let now = self.clock.now();
+        if !self.revocations.is_in_use() {
+            // A token that is checked now is read with the next overlap, also if its stream opens later.
+            *self.read_until.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            return;
+        }
         let since = *self.read_until.lock().unwrap_or_else(PoisonError::into_inner) - OVERLAP;
         match self.guard.list_ended_tokens(since).await {
             Ok(ended) => {
