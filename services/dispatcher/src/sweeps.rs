@@ -11,6 +11,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use tokio::sync::watch;
 
 /// How often due work is looked for. The deliveries of a dispatcher that died wait for their leases and for this.
+const DUE_INTERVAL: Duration = Duration::from_secs(1);
 const HALF_SECOND: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 const THREE_SECONDS: Duration = Duration::from_secs(3);
@@ -45,7 +46,7 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
         product.alerts.report_broken_logs(&signing.broken).await?;
         Ok(signing.signed)
     });
-    sweeps.spawn("causes of alerts", THREE_SECONDS, |product| async move {
+    sweeps.spawn_when_due(DueKind::AlertCauses, THREE_SECONDS, |product| async move {
         product.alerts.observe().await
     });
     sweeps.spawn("anomalies", product.anomalies.interval(), |product| async move {
@@ -141,7 +142,7 @@ struct Sweeps<'a> {
 impl Sweeps<'_> {
     fn look_for_due_work(&self) {
         let (product, due) = (self.product.clone(), self.due.clone());
-        self.lifecycle.spawn_periodic(HALF_SECOND, move || {
+        self.lifecycle.spawn_periodic(DUE_INTERVAL, move || {
             let (product, due) = (product.clone(), due.clone());
             async move {
                 let found = product.backlogs.list_due().await.unwrap_or_else(|failure| {

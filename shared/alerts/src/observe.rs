@@ -4,8 +4,7 @@
 use std::collections::HashSet;
 
 use butt_dial_domain::{Failure, OrgId};
-use butt_dial_store::{AlertState, Severity, WaitingApproval};
-use chrono::TimeDelta;
+use butt_dial_store::{AlertState, BUDGET_CAUSE, Severity, WaitingApproval};
 use serde_json::json;
 
 use crate::{Alerts, Cause, handle::SYSTEM};
@@ -14,8 +13,6 @@ use crate::{Alerts, Cause, handle::SYSTEM};
 const LIMIT: u32 = 200;
 /// Messages of an organization that wait for an approval and have an alert at the same time.
 const APPROVALS_PER_ORG: u32 = 10;
-/// Alerts about budgets end after this time.
-const BUDGETS: TimeDelta = TimeDelta::days(1);
 
 pub const PROVIDER_FAILING: &str = "provider.failing";
 pub const ORDER_STUCK: &str = "order.stuck";
@@ -147,7 +144,7 @@ impl Alerts {
     async fn budgets(&self) -> Result<Vec<Cause>, Failure> {
         let sent = self
             .store
-            .list_sent_budget_alerts(self.clock.now() - BUDGETS, LIMIT)
+            .list_sent_budget_alerts(self.clock.now() - BUDGET_CAUSE, LIMIT)
             .await?;
         let cause = |(org, scope, period, percent): (String, String, String, i64)| Cause {
             org: Some(OrgId::from(org)),

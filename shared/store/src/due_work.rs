@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use butt_dial_domain::clock::Timestamp;
+use chrono::TimeDelta;
 
 use crate::{Store, StoreError, engine::on_reader};
 
@@ -18,6 +19,8 @@ pub enum DueKind {
     RequestedReplays,
     /// Changes and sends that no entry of the audit log covers.
     UnsealedRows,
+    /// Causes of alerts, and alerts that end with their causes.
+    AlertCauses,
     AlertNotifications,
     AccountNotices,
     SubjectJobs,
@@ -25,6 +28,9 @@ pub enum DueKind {
     SenderOrders,
     NumberRegistrations,
 }
+
+/// For how long a budget alert is a cause of an alert.
+pub const BUDGET_CAUSE: TimeDelta = TimeDelta::days(1);
 
 impl Store {
     /// Lists the kinds with work that is due. Some of it may be claimed already.
@@ -45,6 +51,12 @@ impl Store {
             UNION ALL SELECT 'unsealed_rows' WHERE EXISTS (SELECT 1 FROM audit WHERE seq IS NULL)
                 OR EXISTS (SELECT 1 FROM messages
                     WHERE receipt_seq IS NULL AND status IN ('accepted', 'failed', 'unconfirmed'))
+            UNION ALL SELECT 'alert_causes' WHERE EXISTS (SELECT 1 FROM alerts WHERE state <> 'resolved')
+                OR EXISTS (SELECT 1 FROM provider_accounts WHERE status = 'failing')
+                OR EXISTS (SELECT 1 FROM sender_orders WHERE state = 'stuck')
+                OR EXISTS (SELECT 1 FROM dead_letters)
+                OR EXISTS (SELECT 1 FROM budget_alerts WHERE created_at >= $2)
+                OR EXISTS (SELECT 1 FROM scheduled_sends WHERE approval = 'pending' AND state = 'scheduled')
             UNION ALL SELECT 'alert_notifications' WHERE EXISTS (SELECT 1 FROM alert_notifications WHERE due_at <= $1)
             UNION ALL SELECT 'account_notices' WHERE EXISTS
                 (SELECT 1 FROM account_notices WHERE due_at IS NOT NULL AND due_at <= $1)
@@ -55,7 +67,11 @@ impl Store {
                 (SELECT 1 FROM sender_orders WHERE state IN ('running', 'undoing') AND lease_until <= $1)
             UNION ALL SELECT 'number_registrations' WHERE EXISTS
                 (SELECT 1 FROM number_registrations WHERE check_at IS NOT NULL AND check_at <= $1)";
-        let kinds: Vec<String> = on_reader!(self, |db| sqlx::query_scalar(SQL).bind(now).fetch_all(db).await)?;
+        let kinds: Vec<String> = on_reader!(self, |db| sqlx::query_scalar(SQL)
+            .bind(now)
+            .bind(now - BUDGET_CAUSE)
+            .fetch_all(db)
+            .await)?;
         Ok(kinds.iter().filter_map(|kind| kind.parse().ok()).collect())
     }
 }

@@ -157,7 +157,7 @@ pub use costs::Payer;
 pub use dead_letters::{DeadLetter, DeadLetterReason, NewDeadLetter};
 pub use deferred_bodies::EventAwaitingBody;
 pub use deliveries::DeliveryClaim;
-pub use due_work::DueKind;
+pub use due_work::{BUDGET_CAUSE, DueKind};
 pub use encryption::DatabaseKey;
 pub use error::StoreError;
 pub use event_leases::EventLease;

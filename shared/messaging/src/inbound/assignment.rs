@@ -21,12 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Inbound, STREAM, apply::Applier, consumer::PartitionReader, partitions::Partition};
 
-/// How often the shares are balanced.
-const BALANCE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the heartbeat is written, the leases are renewed, and the shares are balanced.
+const BALANCE_INTERVAL: Duration = Duration::from_secs(1);
 /// After this time without a renewal, other processes read the partitions. Together with the time until that is noticed and the
 /// partition is opened, less than 6 s.
 const LEASE: Duration = Duration::from_secs(4);
-const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the set of readers is kept, in which each reader stays as long as it has a heartbeat.
 const READERS_TTL: Duration = Duration::from_secs(3_600);
 /// Transactions of one process at the same time. More would leave too few connections for deliveries.
@@ -45,7 +44,6 @@ impl Inbound {
             is_former_read: false,
             held: BTreeMap::new(),
             readers: JoinSet::new(),
-            renewed_at: None,
             is_without_leases: false,
             inbound: self.clone(),
             end: end.clone(),
@@ -68,8 +66,6 @@ struct Assignment {
     /// By the name of the partition.
     held: BTreeMap<String, Held>,
     readers: JoinSet<()>,
-    /// When the heartbeat was written and the leases were renewed.
-    renewed_at: Option<Instant>,
     /// The key-value store is unavailable.
     is_without_leases: bool,
     end: CancellationToken,
@@ -127,12 +123,8 @@ impl Assignment {
     }
 
     async fn balance(&mut self) -> Result<(), KvError> {
-        let is_due = self.renewed_at.is_none_or(|at| at.elapsed() >= RENEW_INTERVAL);
-        if is_due || self.held.values().any(|held| held.lease.is_none()) {
-            self.write_heartbeat().await?;
-            self.renew_leases().await?;
-            self.renewed_at = Some(Instant::now());
-        }
+        self.write_heartbeat().await?;
+        self.renew_leases().await?;
         let readers = self.count_readers().await?;
         if let Some(former) = self.former.clone() {
             self.acquire(former, false).await?;

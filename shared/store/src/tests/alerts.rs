@@ -62,6 +62,7 @@ both_engines! {
         assert_eq!(db.list_alerts(None, true, None, 9).await.unwrap().len(), 1);
         assert_eq!(db.list_unresolved_alerts(&["order.stuck", "budget"], 9).await.unwrap().len(), 4);
         assert_eq!(db.list_unresolved_alerts(&["budget"], 9).await.unwrap().len(), 0);
+        assert!(is_due(db, DueKind::AlertCauses, morning()).await);
 
         let set = async |org, state| db.set_alert_state(org, &id, state, "tok_1", &[], morning()).await.unwrap();
         assert!(!set(Some(&theirs), AlertState::Acknowledged).await, "of another organization");
@@ -141,5 +142,8 @@ both_engines! {
         let listed = db.list_sent_budget_alerts(morning(), 9).await.unwrap();
         assert_eq!(listed, [("o".into(), "org:o".into(), DAY.into(), 80)]);
         assert_eq!(db.list_sent_budget_alerts(morning() + seconds(1), 9).await.unwrap(), []);
+        let last = morning() + crate::BUDGET_CAUSE;
+        assert!(is_due(db, DueKind::AlertCauses, last).await);
+        assert!(!is_due(db, DueKind::AlertCauses, last + seconds(1)).await);
     }
 }

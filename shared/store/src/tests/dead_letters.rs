@@ -33,7 +33,9 @@ both_engines! {
         let skip = async |after| db.skip_as_dead_letter("INBOUND", after, 1, &letter("s-1"), morning()).await.unwrap();
         assert!(!skip(7).await, "not the stored position");
         assert_eq!(ids(db, None, 10).await.len(), 0);
+        assert!(!is_due(db, DueKind::AlertCauses, morning()).await);
         assert!(skip(0).await);
+        assert!(is_due(db, DueKind::AlertCauses, morning()).await);
         assert!(!skip(0).await);
         assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 1);
         assert_eq!(ids(db, None, 10).await, ["s-1"]);

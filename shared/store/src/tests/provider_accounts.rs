@@ -54,10 +54,12 @@ both_engines! {
         let id = create(db, &agent, "AC1").await.unwrap();
         assert!(!db.note_working_account(&id, morning()).await.unwrap());
         assert!(db.change(setup()).set_account_status(&id, AccountStatus::Failing, Some("401"), morning()).await.unwrap());
+        assert!(is_due(db, DueKind::AlertCauses, morning()).await);
         let failing = db.list_failing_accounts(9).await.unwrap();
         assert_eq!((failing.len(), failing[0].failure.as_deref()), (1, Some("401")));
         assert!(db.note_working_account(&id, morning()).await.unwrap());
         assert!(db.list_failing_accounts(9).await.unwrap().is_empty());
+        assert!(!is_due(db, DueKind::AlertCauses, morning()).await);
         assert!(db.change(setup()).set_account_status(&id, AccountStatus::Closed, None, morning()).await.unwrap());
         assert!(!db.change(setup()).set_account_status(&id, AccountStatus::Active, None, morning()).await.unwrap());
         assert!(db.list_accounts_by_external_id("twilio", "AC1").await.unwrap().is_empty());

@@ -295,6 +295,7 @@ both_engines! {
         };
         assert_eq!(waiting(2, 10).await, ids[..2], "the oldest ones");
         assert_eq!(waiting(10, 3).await, ids[..3]);
+        assert!(is_due(db, DueKind::AlertCauses, morning()).await);
         let decide = async |org, id, rejection, at| db.change(setup()).decide_approval(org, id, rejection, at).await.unwrap();
         let at = morning() + seconds(60);
         assert!(!decide(&other, &ids[0], None, at).await);

@@ -82,6 +82,7 @@ both_engines! {
         assert_eq!(db.retry_stuck_order(&order.id, morning()).await.unwrap(), None, "it is running");
         let stuck = SenderOrder { state: OrderState::Stuck, ..order.clone() };
         assert!(db.update_sender_order(&stuck, lease, morning(), None).await.unwrap());
+        assert!(is_due(db, DueKind::AlertCauses, morning()).await);
         let listed = db.list_stuck_orders(9).await.unwrap();
         assert_eq!((listed.len(), listed[0].id == order.id), (1, true));
         let measured = db.measure_backlogs(lease).await.unwrap();
