@@ -83,6 +83,7 @@ mod sends;
 mod slow_agents;
 mod spoken_revocations;
 mod subjects;
+mod tainted_texts;
 mod tasks;
 mod tenancy;
 mod tool_list;

@@ -269,6 +269,7 @@ pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Ad
         has_postal_address: true,
         discloses: None,
         is_restrained: profile.restraints.confirms_at(calls.clock.now()),
+        is_tainted: profile.is_tainted_at(calls.clock.now()),
     });
     let refusal = calls.compliance.refusal(&agent.id, &ruling);
     match refusal.or_else(|| calls.compliance.refuse_waiting(&agent.id, &ruling)) {

@@ -57,6 +57,7 @@ impl Choices {
         let detail = json!({
             "refusesWaiting": choices.refuses_waiting, "hasPostalAddress": choices.postal_address.is_some(),
             "discloses": choices.discloses, "disclosureText": choices.disclosure_text,
+            "confirmsTainted": choices.confirms_tainted,
         });
         let entry = AuditEntry::new(Some(org), actor, "compliance.choices", org.as_str(), self.clock.now());
         let change = self.store.change(entry.with_detail(detail));

@@ -127,6 +127,9 @@ pub fn decide(rules: &RuleSet, facts: &Facts) -> Decision {
     if facts.is_restrained && !facts.is_approved && !facts.is_colleague {
         findings.push(finding(rules.restraint(), Severity::Hold, restrained()));
     }
+    if facts.is_tainted && !facts.is_approved && !facts.is_colleague {
+        findings.push(finding(rules.taint(), Severity::Hold, tainted()));
+    }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let verdict = match findings.first().map(|finding| finding.severity) {
         None | Some(Severity::Insert) => Verdict::Allow,
@@ -146,6 +149,14 @@ fn restrained() -> Observation {
         Code::ApprovalRequired,
         "unusual traffic of this agent was noticed: its messages need the approval of a person for a time",
         "wait until an administrator has approved the message (comms_decide_approval) or dismissed the anomaly",
+    )
+}
+
+fn tainted() -> Observation {
+    Observation::new(
+        Code::ApprovalRequired,
+        "this agent has read a text that resembles instructions to it: its messages need the approval of a person for 15 minutes",
+        "wait until an administrator has approved the message (comms_decide_approval), or send it later",
     )
 }
 

@@ -65,6 +65,9 @@ pub struct Facts {
     /// The agent is restrained for a time: its messages need an approval.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_restrained: bool,
+    /// The agent has read a text that resembles instructions a short time ago, and its organization wants approvals then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_tainted: bool,
 }
 
 fn has() -> bool {
@@ -106,6 +109,8 @@ pub struct Subject<'a> {
     pub discloses: Option<bool>,
     /// The agent is restrained for a time: its messages need an approval.
     pub is_restrained: bool,
+    /// The agent has read a text that resembles instructions a short time ago, and its organization wants approvals then.
+    pub is_tainted: bool,
 }
 
 impl Facts {
@@ -144,6 +149,7 @@ impl Facts {
             discloses: settings.disclosure.applies(subject.discloses),
             is_disclosed: contact.is_disclosed,
             is_restrained: subject.is_restrained,
+            is_tainted: subject.is_tainted,
         }
     }
 

@@ -28,6 +28,14 @@ severity = "hold"
 source = "the anomaly detectors of this installation"
 reviewed = 2026-11-29"#;
 
+/// The rule that holds the messages of an agent that has read a text that resembles instructions, if its organization wants it.
+const TAINT: &str = r#"id = "tainted-agent"
+version = 1
+evaluator = "always"
+severity = "hold"
+source = "the choice of the organization about texts that resemble instructions"
+reviewed = 2026-11-30"#;
+
 /// Characters of the version: enough to tell rule sets apart.
 const VERSION: usize = 12;
 
@@ -45,6 +53,7 @@ pub struct RuleSet {
     version: String,
     rules: Vec<Arc<Rule>>,
     restraint: Arc<Rule>,
+    taint: Arc<Rule>,
 }
 
 #[derive(Deserialize)]
@@ -113,16 +122,11 @@ impl RuleSet {
         rules.sort_by_key(|rule| std::cmp::Reverse(rule.severity));
         let mut version = hex::encode(hash.finalize());
         version.truncate(VERSION);
-        let fail = |reason: String| RuleError {
-            file: "restraint".into(),
-            reason,
-        };
-        let restraint: Rule = toml::from_str(RESTRAINT).map_err(|error| fail(error.to_string()))?;
-        let restraint = restraint.prepare().map_err(fail)?.into();
         Ok(Self {
             version,
             rules,
-            restraint,
+            restraint: built_in_rule(RESTRAINT)?,
+            taint: built_in_rule(TAINT)?,
         })
     }
 
@@ -132,6 +136,7 @@ impl RuleSet {
             version: self.version.clone(),
             rules: self.rules.iter().filter(|rule| &*rule.id != id).cloned().collect(),
             restraint: self.restraint.clone(),
+            taint: self.taint.clone(),
         }
     }
 
@@ -148,4 +153,18 @@ impl RuleSet {
     pub(crate) fn restraint(&self) -> &Arc<Rule> {
         &self.restraint
     }
+
+    /// The rule that holds the messages of an agent that has read a text that resembles instructions.
+    pub(crate) fn taint(&self) -> &Arc<Rule> {
+        &self.taint
+    }
+}
+
+fn built_in_rule(text: &str) -> Result<Arc<Rule>, RuleError> {
+    let rule = toml::from_str::<Rule>(text).map_err(|error| error.to_string());
+    let prepared = rule.and_then(Rule::prepare).map_err(|reason| RuleError {
+        file: "built-in rules".into(),
+        reason,
+    })?;
+    Ok(Arc::new(prepared))
 }

@@ -18,6 +18,7 @@ struct Case {
     has_postal_address: bool,
     discloses: bool,
     is_restrained: bool,
+    is_tainted: bool,
     at: Timestamp,
     simulated_world: bool,
 }
@@ -36,6 +37,7 @@ impl Case {
             has_postal_address: false,
             discloses: false,
             is_restrained: false,
+            is_tainted: false,
             at: utc(NOON_IN_NEW_YORK),
             simulated_world: false,
         }
@@ -73,6 +75,7 @@ impl Case {
             has_postal_address: self.has_postal_address,
             discloses: None,
             is_restrained: self.is_restrained,
+            is_tainted: self.is_tainted,
         };
         Facts::collect(&subject, &settings)
     }
@@ -462,6 +465,19 @@ fn holds_messages_of_a_restrained_agent() {
     case.is_approved = false;
     case.contact.consent = Some(ConsentStatus::Revoked);
     assert_eq!(case.decision().label(), "block");
+}
+
+#[test]
+fn holds_messages_of_an_agent_that_has_read_instructions() {
+    let mut case = Case::new(Channel::Sms, NEW_YORK);
+    case.is_tainted = true;
+    let decision = case.decision();
+    assert_eq!((decision.label(), decision.rule()), ("hold", Some("tainted-agent")));
+    assert_eq!(decision.findings[0].code, Code::ApprovalRequired);
+    let stored = serde_json::to_string(&case.facts()).unwrap();
+    assert!(serde_json::from_str::<Facts>(&stored).unwrap().is_tainted, "{stored}");
+    case.is_approved = true;
+    assert_eq!(case.decision().label(), "allow");
 }
 
 #[test]

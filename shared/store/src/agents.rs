@@ -90,11 +90,18 @@ pub struct Profile {
     /// Those of the organization.
     pub choices: ComplianceChoices,
     pub restraints: Restraints,
+    /// The agent has read a text that resembles instructions: its messages need an approval until then.
+    pub tainted_until: Option<Timestamp>,
     /// The organization keeps texts for its inbox.
     pub keeps_texts: bool,
 }
 
 impl Profile {
+    /// Returns whether messages of the agent need an approval now, because of a text that it has read.
+    pub fn is_tainted_at(&self, now: Timestamp) -> bool {
+        self.tainted_until.is_some_and(|until| now < until)
+    }
+
     /// Returns the agent's primary sender on a channel, or its first one.
     pub fn channel(&self, channel: Channel) -> Option<&OwnedChannel> {
         self.senders(channel)
@@ -122,6 +129,7 @@ struct ProfileRow {
     #[sqlx(flatten)]
     choices: ComplianceChoices,
     restraints: Option<String>,
+    tainted_until: Option<Timestamp>,
     keeps_texts: bool,
 }
 
@@ -203,7 +211,7 @@ impl Store {
     /// Finds an agent with its channels and limits.
     pub async fn find_profile(&self, id: &AgentId) -> Result<Option<Profile>, StoreError> {
         const SQL: Sql = Sql {
-            postgres: "SELECT id, org_id, display_name, status, created_at, keeps_texts,
+            postgres: "SELECT id, org_id, display_name, status, created_at, keeps_texts, tainted_until,
             (SELECT coalesce(json_agg(json_build_object('id', c.id, 'channel', c.channel, 'address', c.address,
                 'account', c.account_id,
                 'account_version', (SELECT p.version FROM provider_accounts p WHERE p.id = c.account_id),
@@ -223,9 +231,10 @@ impl Store {
             (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address,
             (SELECT o.discloses FROM organizations o WHERE o.id = agents.org_id) AS discloses,
             (SELECT o.disclosure_text FROM organizations o WHERE o.id = agents.org_id) AS disclosure_text,
+            (SELECT o.confirms_tainted FROM organizations o WHERE o.id = agents.org_id) AS confirms_tainted,
             (SELECT json_agg(row_to_json(r))::text FROM agent_restraints r WHERE r.agent_id = agents.id) AS restraints
             FROM agents WHERE id = $1",
-            sqlite: "SELECT id, org_id, display_name, status, created_at, keeps_texts,
+            sqlite: "SELECT id, org_id, display_name, status, created_at, keeps_texts, tainted_until,
             (SELECT json_group_array(json_object('id', c.id, 'channel', c.channel, 'address', c.address,
                 'account', c.account_id,
                 'account_version', (SELECT p.version FROM provider_accounts p WHERE p.id = c.account_id),
@@ -252,6 +261,7 @@ impl Store {
             (SELECT o.postal_address FROM organizations o WHERE o.id = agents.org_id) AS postal_address,
             (SELECT o.discloses FROM organizations o WHERE o.id = agents.org_id) AS discloses,
             (SELECT o.disclosure_text FROM organizations o WHERE o.id = agents.org_id) AS disclosure_text,
+            (SELECT o.confirms_tainted FROM organizations o WHERE o.id = agents.org_id) AS confirms_tainted,
             (SELECT json_group_array(json_object('kind', r.kind, 'max_per_minute', r.max_per_minute, 'until_at', r.until_at))
                 FROM agent_restraints r WHERE r.agent_id = agents.id) AS restraints
             FROM agents WHERE id = $1",
@@ -372,6 +382,7 @@ impl TryFrom<ProfileRow> for Profile {
             agent_limits: limits(row.agent_limits, format!("agt:{}", agent.id))?,
             org_limits: limits(row.org_limits, format!("org:{}", agent.org_id))?,
             provisioned_at: row.provisioned_at,
+            tainted_until: row.tainted_until,
             keeps_texts: row.keeps_texts,
             identity: row.identity.and_then(|mode| mode.parse().ok()),
             org_status: row.org_status,

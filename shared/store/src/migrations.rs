@@ -118,6 +118,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(77, "0077_contact_pauses"),
     per_engine!(78, "0078_contact_pauses_by_id"),
     per_engine!(79, "0079_budget_alerts_by_time"),
+    portable!(80, "0080_tainted_texts"),
 ];
 
 impl Step {

@@ -76,6 +76,8 @@ pub struct ComplianceChoices {
     pub discloses: Option<bool>,
     /// The words of this disclosure. `None`: those of the operator.
     pub disclosure_text: Option<String>,
+    /// The messages of an agent need an approval for a time after it has read a text that resembles instructions.
+    pub confirms_tainted: bool,
 }
 
 /// An organization to create for an administrator of the installation.
@@ -113,8 +115,8 @@ impl Store {
 
     /// Finds the choices of an organization about compliance.
     pub async fn find_compliance_choices(&self, id: &OrgId) -> Result<Option<ComplianceChoices>, StoreError> {
-        const SQL: &str =
-            "SELECT refuses_waiting, postal_address, discloses, disclosure_text FROM organizations WHERE id = $1";
+        const SQL: &str = "SELECT refuses_waiting, postal_address, discloses, disclosure_text, confirms_tainted
+            FROM organizations WHERE id = $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(id.as_str())
             .fetch_optional(db)
@@ -234,7 +236,8 @@ impl Change {
     /// Sets the choices of an organization about compliance.
     pub async fn set_compliance_choices(&self, id: &OrgId, choices: &ComplianceChoices) -> Result<(), StoreError> {
         const SQL: &str =
-            "UPDATE organizations SET refuses_waiting = $2, postal_address = $3, discloses = $4, disclosure_text = $5
+            "UPDATE organizations SET refuses_waiting = $2, postal_address = $3, discloses = $4, disclosure_text = $5,
+                confirms_tainted = $6
             WHERE id = $1";
         on_change!(self, |db| sqlx::query(SQL)
             .bind(id.as_str())
@@ -242,6 +245,7 @@ impl Change {
             .bind(&choices.postal_address)
             .bind(choices.discloses)
             .bind(&choices.disclosure_text)
+            .bind(choices.confirms_tainted)
             .execute(db)
             .await
             .map(|done| done.rows_affected()))?;

@@ -1,7 +1,7 @@
 //! Temporary restraints of agents: a lower limit, or approval of every message. They are part of the profile of an agent, so that a
 //! send needs no further query, and they end by themselves.
 
-use butt_dial_domain::{AgentId, clock::Timestamp};
+use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
 use serde::Deserialize;
 
 use crate::{
@@ -62,6 +62,28 @@ impl Store {
         let rows: Vec<RestraintRow> =
             on_reader!(self, |db| sqlx::query_as(SQL).bind(agent.as_str()).fetch_all(db).await)?;
         Ok(rows.into_iter().collect())
+    }
+
+    /// Notes that the agent reads a text that resembles instructions. If its organization has chosen so, its messages need an approval
+    /// until then. Returns whether they do.
+    pub async fn note_tainted_text(
+        &self,
+        (org, agent): (&OrgId, &AgentId),
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE agents SET tainted_until = $3 WHERE id = $2 AND org_id = $1
+                AND EXISTS (SELECT 1 FROM organizations o WHERE o.id = $1 AND o.confirms_tainted)";
+        let noted = on_writer!(self, |db| sqlx::query(SQL)
+            .bind(org.as_str())
+            .bind(agent.as_str())
+            .bind(until)
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?;
+        if noted > 0 {
+            self.changes.note(org.as_str());
+        }
+        Ok(noted > 0)
     }
 
     /// Extends the restraints of an anomaly that lasts.

@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::Sha256;
 use tracing::Instrument;
 
-use super::{Delivery, callback_body, event_view::view};
+use super::{Delivery, callback_body, event_view::view, tainted_texts::is_tainted};
 
 /// Standard Webhooks recommends 15 to 30 s.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -204,7 +204,14 @@ impl Delivery {
 
     /// Calls the host once. The id of the delivery is the event's: a repeated delivery has the same id.
     pub(super) async fn call_back(&self, recipient: &Recipient, url: &str, event: &AgentEvent) -> CallbackRequest {
-        let mut view = view(&self.vault, &recipient.org(), event);
+        let org = recipient.org();
+        let mut view = view(&self.vault, &org, event);
+        if is_tainted(&view)
+            && let Err(error) = self.note_tainted(&org, &recipient.agent()).await
+        {
+            tracing::warn!(%error, "callback put off: the database is not available");
+            return CallbackRequest::failed(error.to_string());
+        }
         view.insert("agentName".into(), json!(recipient.display_name));
         let body = callback_body::build(event, &view).to_string();
         let target = match self.egress.check(url) {

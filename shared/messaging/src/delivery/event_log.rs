@@ -7,7 +7,7 @@ use futures::{StreamExt, stream::BoxStream};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Delivery, event_view::view, page_budget::PageBudget};
+use super::{Delivery, event_view::view, page_budget::PageBudget, tainted_texts::is_tainted};
 
 /// The maximum number of events in a page.
 pub const MAX_PAGE: u32 = butt_dial_domain::bounds::PAGE;
@@ -43,6 +43,14 @@ pub type EventFeed = BoxStream<'static, Message>;
 impl Delivery {
     /// Reads a page of the log.
     pub async fn list_events(&self, org: &OrgId, agent: &AgentId, query: &PageQuery) -> Result<Page, Failure> {
+        let page = self.read_page(org, agent, query).await?;
+        if page.events.iter().any(is_tainted) {
+            self.note_tainted(org, agent).await?;
+        }
+        Ok(page)
+    }
+
+    async fn read_page(&self, org: &OrgId, agent: &AgentId, query: &PageQuery) -> Result<Page, Failure> {
         let after = match query.after {
             Some(after) => after.max(0),
             None => self.acknowledged_cursor(agent).await?,
@@ -197,7 +205,11 @@ impl Delivery {
             return Ok(None);
         }
         let event = self.store.find_event(agent, id).await?;
-        Ok(event.map(|event| view(&self.vault, org, &event)))
+        let view = event.map(|event| view(&self.vault, org, &event));
+        if view.as_ref().is_some_and(is_tainted) {
+            self.note_tainted(org, agent).await?;
+        }
+        Ok(view)
     }
 }
 

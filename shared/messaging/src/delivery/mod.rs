@@ -17,6 +17,7 @@ mod pending_events;
 mod preferences;
 mod push;
 mod returning_agents;
+mod tainted_texts;
 mod worker;
 
 pub use butt_dial_store::{CallbackAttempt, CallbackAttemptFilter};

@@ -7,7 +7,7 @@ use butt_dial_store::{AgentEvent, EventLease, EventReason};
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
-use super::{Delivery, event_view::view, page_budget::PageBudget};
+use super::{Delivery, event_view::view, page_budget::PageBudget, tainted_texts::is_tainted};
 
 /// The maximum number of events per lease. Large events reduce it.
 pub const MAX_LEASED: u32 = 200;
@@ -68,6 +68,9 @@ impl Delivery {
                 break;
             }
             views.push(view);
+        }
+        if views.iter().any(is_tainted) {
+            self.note_tainted(org, agent).await?;
         }
         let (taken, rest) = events.split_at(views.len());
         self.release_pending(agent, rest).await?;

@@ -12,7 +12,7 @@ use butt_dial_domain::{
 use butt_dial_store::AgentEvent;
 use serde_json::{Map, Value, json};
 
-use super::{Delivery, event_view::view, listeners::Listener};
+use super::{Delivery, event_view::view, listeners::Listener, tainted_texts::is_tainted};
 
 /// For the request to the gateway, the ping included.
 const PUSH_TIMEOUT: Duration = Duration::from_secs(4);
@@ -67,6 +67,8 @@ pub(super) struct PushBatch {
     /// Sequence numbers of the events that are pushed whole.
     pub whole: Vec<i64>,
     pub truncated: Vec<i64>,
+    /// A text of the batch resembles instructions to the agent.
+    pub is_tainted: bool,
 }
 
 impl PushBatch {
@@ -76,6 +78,7 @@ impl PushBatch {
             texts: Vec::new(),
             whole: Vec::new(),
             truncated: Vec::new(),
+            is_tainted: false,
         };
         let mut size = 0;
         for event in events {
@@ -87,6 +90,7 @@ impl PushBatch {
                 break;
             }
             batch.texts.push(message.text);
+            batch.is_tainted |= is_tainted(&view);
             let list = if message.is_truncated {
                 &mut batch.truncated
             } else {

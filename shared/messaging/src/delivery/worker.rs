@@ -193,6 +193,9 @@ async fn push_pending(
                 .release_events(&agent, &seqs(left), EventReason::AgentOffline, false)
                 .await?;
         }
+        if batch.is_tainted {
+            delivery.note_tainted(recipient.0, &agent).await?;
+        }
         let pushing = delivery.push(listener, batch.texts);
         let outcome = while_claimed(delivery, claim, &seqs(pushed), pushing).await;
         if outcome != PushOutcome::Confirmed {

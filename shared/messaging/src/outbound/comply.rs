@@ -150,7 +150,8 @@ pub(super) async fn rule_on(
         has_postal_address: message.profile.choices.postal_address.is_some(),
         discloses: message.profile.choices.discloses,
         is_restrained: message.allowance != Allowance::Automatic
-            && (message.profile.restraints.confirm_until).is_some_and(|until| outbound.clock.now() < until),
+            && message.profile.restraints.confirms_at(outbound.clock.now()),
+        is_tainted: message.allowance != Allowance::Automatic && message.profile.is_tainted_at(outbound.clock.now()),
     }))
 }
 

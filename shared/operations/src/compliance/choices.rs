@@ -29,6 +29,16 @@ pub enum AiDisclosure {
     Default,
 }
 
+/// The effect of a text that resembles instructions to the agent.
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TaintedTexts {
+    /// The agent gets it with an advice.
+    Advise,
+    /// Besides, each message of the agent needs the approval of a person for 15 minutes, and calls are refused.
+    Confirm,
+}
+
 #[derive(Deserialize, JsonSchema)]
 pub struct NoArgs {}
 
@@ -49,6 +59,10 @@ pub struct Args {
     /// before.
     #[serde(default)]
     ai_disclosure_text: Option<String>,
+    /// The effect of a received text that resembles instructions to the agent. confirm: for 15 minutes after the agent has got it, its
+    /// messages wait for an approval, and its calls are refused. Absent: as before.
+    #[serde(default)]
+    tainted_texts: Option<TaintedTexts>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -62,6 +76,7 @@ pub struct Output {
     /// Absent: the words of the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     ai_disclosure_text: Option<String>,
+    tainted_texts: TaintedTexts,
 }
 
 const PATH: &str = "/api/v1/compliance-choices";
@@ -69,8 +84,8 @@ const PATH: &str = "/api/v1/compliance-choices";
 impl Operation for GetChoices {
     const NAME: &'static str = "get_compliance_choices";
     const TITLE: &'static str = "Get the choices about compliance";
-    const DESCRIPTION: &'static str = "Returns what happens to messages outside their allowed hours, the postal address in marketing mails, and the disclosure that an \
-        AI assistant writes.";
+    const DESCRIPTION: &'static str = "Returns what happens to messages outside their allowed hours, the postal address in marketing mails, the disclosure that an AI \
+        assistant writes, and the effect of texts that resemble instructions.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -93,7 +108,7 @@ impl Operation for SetChoices {
     const NAME: &'static str = "set_compliance_choices";
     const TITLE: &'static str = "Set the choices about compliance";
     const DESCRIPTION: &'static str = "Sets whether messages outside their allowed hours are scheduled or refused, the postal address in the footer of marketing \
-        mails, and the disclosure that an AI assistant writes. All hold within a second.";
+        mails, the disclosure that an AI assistant writes, and the effect of texts that resemble instructions. All hold within a second.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -121,6 +136,9 @@ impl Operation for SetChoices {
                 None => before.discloses,
             },
             disclosure_text: args.ai_disclosure_text.or(before.disclosure_text),
+            confirms_tainted: args.tainted_texts.map_or(before.confirms_tainted, |choice| {
+                matches!(choice, TaintedTexts::Confirm)
+            }),
         };
         let actor = context.caller.principal.token.as_str();
         Ok(choices.set(org, actor, given).await?.into())
@@ -141,6 +159,10 @@ impl From<ComplianceChoices> for Output {
                 None => AiDisclosure::Default,
             },
             ai_disclosure_text: choices.disclosure_text,
+            tainted_texts: match choices.confirms_tainted {
+                true => TaintedTexts::Confirm,
+                false => TaintedTexts::Advise,
+            },
         }
     }
 }

@@ -92,7 +92,7 @@ pub struct Args {
 pub struct Output {
     /// True: the message would be sent, now or at allowedAt.
     allowed: bool,
-    /// allow, advise, defer or block.
+    /// allow, advise, defer, hold or block.
     verdict: &'static str,
     /// When the message would be sent, if rules do not allow it now.
     #[serde(skip_serializing_if = "Option::is_none")]

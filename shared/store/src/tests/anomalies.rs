@@ -120,6 +120,21 @@ both_engines! {
         assert_eq!(db.delete_timed(TimedRows::Anomalies, future).await.unwrap(), 1, "open ones stay");
     }
 
+    async fn tainted_text_counts_if_the_organization_wants_it(db: &Database) {
+        let agent = new_agent(db).await;
+        let (of, until) = ((&agent.org_id, &agent.id), morning() + seconds(60));
+        let tainted_until = async || db.find_profile(&agent.id).await.unwrap().unwrap().tainted_until;
+        assert!(!db.note_tainted_text(of, until).await.unwrap());
+        assert_eq!(tainted_until().await, None);
+        let choices = crate::ComplianceChoices { confirms_tainted: true, ..Default::default() };
+        db.change(setup()).set_compliance_choices(&agent.org_id, &choices).await.unwrap();
+        assert!(db.note_tainted_text(of, until).await.unwrap());
+        assert!(!db.note_tainted_text((&OrgId::generate(), &agent.id), until + seconds(9)).await.unwrap(), "of another organization");
+        assert_eq!(tainted_until().await, Some(until));
+        let profile = db.find_profile(&agent.id).await.unwrap().unwrap();
+        assert!(profile.is_tainted_at(until - seconds(1)) && !profile.is_tainted_at(until));
+    }
+
     async fn restraint_is_part_of_the_profile_until_its_end(db: &Database) {
         let agent = new_agent(db).await;
         let of = (&agent.org_id, &agent.id);

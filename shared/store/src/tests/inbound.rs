@@ -505,7 +505,7 @@ both_engines! {
     async fn organization_chooses_how_it_complies(db: &Database) {
         let agent = new_agent(db).await;
         let org = &agent.org_id;
-        let choices = ComplianceChoices { refuses_waiting: true, postal_address: Some("1 Main St".into()), discloses: Some(true), disclosure_text: Some("KI".into()) };
+        let choices = ComplianceChoices { refuses_waiting: true, postal_address: Some("1 Main St".into()), discloses: Some(true), disclosure_text: Some("KI".into()), confirms_tainted: true };
         assert_eq!(db.find_compliance_choices(org).await.unwrap(), Some(ComplianceChoices::default()));
         db.change(setup()).set_compliance_choices(org, &choices).await.unwrap();
         assert_eq!(db.find_compliance_choices(org).await.unwrap().as_ref(), Some(&choices));
