@@ -101,9 +101,7 @@ impl Log {
         }
         store_last_sequences(&mut write.sql, &last_sequences).await?;
         write.commit().await?;
-        for stream in last_sequences.keys() {
-            self.notify_readers(stream);
-        }
+        self.notify_readers(&appends.iter().map(|append| append.subject.as_str()).collect());
         Ok(results)
     }
 }

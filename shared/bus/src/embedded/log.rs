@@ -1,8 +1,8 @@
 //! The durable streams in SQLite: tables, settings, the write lock, and wake-ups of readers.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use butt_dial_domain::{
     ports::bus::{BusError, StreamSpec},
 };
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::pending_group::PendingGroup;
 use crate::{
@@ -51,25 +51,30 @@ pub(super) struct Log {
     pub(super) pending: Mutex<Option<PendingGroup>>,
 }
 
-#[derive(Clone)]
-pub(super) struct Stream {
+struct Stream {
     subjects: Vec<String>,
     /// In microseconds.
     dedup_window: i64,
     /// In microseconds.
-    pub(super) max_age: i64,
-    /// Changes after each append.
-    pub(super) changes: watch::Sender<()>,
+    max_age: i64,
+    readers: Vec<WaitingReader>,
     swept_at: i64,
 }
 
+/// A reader that is notified of appends to its subjects. Without this, each append would make every reader query.
+struct WaitingReader {
+    filter: String,
+    /// Gone with its reader.
+    appended: Weak<Notify>,
+}
+
 impl Stream {
-    fn new(subjects: Vec<String>, dedup_window: i64, max_age: i64, changes: watch::Sender<()>) -> Self {
+    fn new(subjects: Vec<String>, dedup_window: i64, max_age: i64, readers: Vec<WaitingReader>) -> Self {
         Self {
             subjects,
             dedup_window,
             max_age,
-            changes,
+            readers,
             swept_at: 0,
         }
     }
@@ -108,7 +113,7 @@ impl Log {
                 .map_err(unavailable)?;
         let streams = rows.into_iter().map(|(name, subjects, dedup_window, max_age)| {
             let subjects = subjects.split(' ').map(str::to_owned).collect();
-            let stream = Stream::new(subjects, dedup_window, max_age, watch::Sender::new(()));
+            let stream = Stream::new(subjects, dedup_window, max_age, Vec::new());
             (name, stream)
         });
         let streams = Mutex::new(streams.collect());
@@ -130,8 +135,24 @@ impl Log {
         self.clock.now().timestamp_micros()
     }
 
-    pub(super) fn stream(&self, name: &str) -> Result<Stream, BusError> {
-        self.streams().get(name).cloned().ok_or_else(|| unknown_stream(name))
+    /// Returns how long messages of the stream are kept, in microseconds.
+    pub(super) fn max_age(&self, stream: &str) -> Result<i64, BusError> {
+        let streams = self.streams();
+        let found = streams.get(stream).ok_or_else(|| unknown_stream(stream))?;
+        Ok(found.max_age)
+    }
+
+    /// Registers a reader. It is notified after each append to a subject that its filter matches.
+    pub(super) fn register_reader(&self, stream: &str, filter: &str) -> Result<Arc<Notify>, BusError> {
+        let mut streams = self.streams();
+        let found = streams.get_mut(stream).ok_or_else(|| unknown_stream(stream))?;
+        found.readers.retain(|reader| reader.appended.strong_count() > 0);
+        let appended = Arc::new(Notify::new());
+        found.readers.push(WaitingReader {
+            filter: filter.to_owned(),
+            appended: Arc::downgrade(&appended),
+        });
+        Ok(appended)
     }
 
     fn streams(&self) -> MutexGuard<'_, HashMap<String, Stream>> {
@@ -163,9 +184,9 @@ impl Log {
         .map_err(unavailable)?;
         let mut streams = self.streams();
         let existing = streams.remove(spec.name);
-        let changes = existing.map_or_else(|| watch::Sender::new(()), |stream| stream.changes);
+        let readers = existing.map(|stream| stream.readers).unwrap_or_default();
         let subjects = spec.subjects.iter().map(|&subject| subject.to_owned()).collect();
-        let stream = Stream::new(subjects, dedup_window, max_age, changes);
+        let stream = Stream::new(subjects, dedup_window, max_age, readers);
         streams.insert(spec.name.to_owned(), stream);
         Ok(())
     }
@@ -199,10 +220,15 @@ impl Log {
         Ok(last.unwrap_or_default().unsigned_abs())
     }
 
-    /// Wakes the readers of the stream.
-    pub(super) fn notify_readers(&self, stream: &str) {
-        if let Some(stream) = self.streams().get(stream) {
-            stream.changes.send_replace(());
+    /// Notifies the readers of these subjects.
+    pub(super) fn notify_readers(&self, subjects: &BTreeSet<&str>) {
+        let streams = self.streams();
+        for reader in streams.values().flat_map(|stream| &stream.readers) {
+            if subjects.iter().any(|subject| matches(&reader.filter, subject))
+                && let Some(appended) = reader.appended.upgrade()
+            {
+                appended.notify_one();
+            }
         }
     }
 

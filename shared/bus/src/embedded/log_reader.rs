@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use butt_dial_domain::ports::bus::{BusError, Headers, LogEntry, LogReader, Message};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use super::log::{Log, unavailable};
 use crate::{
@@ -23,6 +26,9 @@ pub(super) struct Reader {
     filter: String,
     /// Every message up to here was returned, does not match, or has expired.
     position: i64,
+    /// Every message of the reader's subjects up to the last notification was returned.
+    is_at_end: bool,
+    appended: Arc<Notify>,
 }
 
 /// A message and the end of the stream. Without a message: the end only.
@@ -37,7 +43,8 @@ struct Row {
 
 impl Reader {
     pub(super) async fn open(log: Arc<Log>, stream: &'static str, filter: &str, after: u64) -> Result<Self, BusError> {
-        log.stream(stream)?;
+        // Before the first query, so that no append is missed in between.
+        let appended = log.register_reader(stream, filter)?;
         let last: i64 = sqlx::query_scalar("SELECT last_sequence FROM bus_streams WHERE name = $1")
             .bind(stream)
             .fetch_one(log.pool())
@@ -52,6 +59,8 @@ impl Reader {
             stream,
             filter: filter.to_owned(),
             position,
+            is_at_end: false,
+            appended,
         })
     }
 
@@ -120,23 +129,20 @@ impl LogReader for Reader {
         let deadline = Instant::now() + wait;
         let mut size = max.min(MAX_PAGE);
         loop {
-            let stream = self.log.stream(self.stream)?;
-            // Subscribe before the query, so that an append between query and wait is noticed.
-            let mut changes = stream.changes.subscribe();
-            let (found, more) = self.page(size, max, stream.max_age).await?;
-            if !found.is_empty() {
-                return Ok(found);
-            }
-            if more {
+            if !self.is_at_end {
+                let max_age = self.log.max_age(self.stream)?;
+                let (found, more) = self.page(size, max, max_age).await?;
+                self.is_at_end = !more;
+                if !found.is_empty() {
+                    return Ok(found);
+                }
                 size = size.max(SCAN_PAGE);
                 continue;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(found);
+            match timeout_at(deadline, self.appended.notified()).await {
+                Ok(()) => self.is_at_end = false,
+                Err(_) => return Ok(Vec::new()),
             }
-            // After a change and after the time-out alike, query once more.
-            let _ = timeout(left, changes.changed()).await;
         }
     }
 

@@ -99,6 +99,36 @@ async fn works_in_memory_with_one_connection() {
 }
 
 #[tokio::test]
+async fn idle_reader_makes_no_query() {
+    let directory = Directory::new();
+    let pool = directory.pool().await;
+    let bus = EmbeddedBus::open(pool.clone(), Clock::System).await.unwrap();
+    bus.create_stream(&EVENTS).await.unwrap();
+    let append = async |subject| bus.append(subject, "", Headers::new(), Bytes::new()).await.unwrap();
+    append("events.a").await;
+    let mut reader = bus.read_log("EVENTS", "events.b", 0).await.unwrap();
+    let next = async |reader: &mut Box<dyn LogReader>| {
+        let entries = reader.next(10, Duration::ZERO).await.unwrap();
+        entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(next(&mut reader).await, [0; 0]);
+    append("events.a").await;
+    // A query would fail now.
+    sqlx::query("ALTER TABLE bus_messages RENAME TO elsewhere")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(next(&mut reader).await, [0; 0]);
+    sqlx::query("ALTER TABLE elsewhere RENAME TO bus_messages")
+        .execute(&pool)
+        .await
+        .unwrap();
+    append("events.b").await;
+    assert_eq!(next(&mut reader).await, [3]);
+    assert_eq!(next(&mut reader).await, [0; 0]);
+}
+
+#[tokio::test]
 async fn deletes_expired_messages_from_file() {
     let directory = Directory::new();
     let clock = Clock::manual(start_time());

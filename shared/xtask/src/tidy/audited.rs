@@ -46,7 +46,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("set_status_in", "part of changes of an agent's status"),
     ("delete", "the retention of campaigns that are over"),
     // Numbers and times that the program keeps for itself.
-    ("note_tainted_text", "the time of a text; each held message names its rule"),
+    (
+        "note_tainted_text",
+        "the time of a text; each held message names its rule",
+    ),
     ("ADVANCE_CURSOR", "the position of a reader"),
     ("APPEND_IN_POSTGRES", "the number of an event"),
     ("NUMBER_IN_SQLITE", "the number of an event"),
