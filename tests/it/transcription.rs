@@ -5,7 +5,7 @@ use butt_dial_providers::{PersonMessage, simulator::InjectedFault};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{RequestExt as _, eventually};
+use crate::support::{RequestExt as _, error_code, eventually, sms};
 
 const ANN: &str = "+14155550123";
 
@@ -34,6 +34,22 @@ profiles! {
         let event = agent.expect_events(1).await.remove(0);
         assert!(event.get("voiceTranscription").is_none() && event.get("isVoiceMessage").is_none(), "{event}");
         assert_eq!(event["body"], "[image]");
+    }
+}
+
+profiles! {
+    async fn spoken_message_revokes_consent(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let note = voice_note(&cluster.account.phone, "Please stop sending me these messages.");
+        cluster.deliver_accepted(note).await;
+        let event = agent.expect_events(1).await.remove(0);
+        assert_eq!(event["revocation"], json!({ "certainty": "clear", "wrongNumber": false }), "{event}");
+        let refused = agent.send(sms(ANN, "Good news")).await.unwrap_err();
+        assert_eq!(error_code(&refused), "CONTACT_OPTED_OUT");
+        let path = format!("/api/v1/consents?contact={}", ANN.replace('+', "%2B"));
+        let reply = cluster.gateways.get(&path).bearer_auth(&cluster.account.team_token).reply().await;
+        let ledger = reply.expect(200).to_string();
+        assert!(ledger.contains("spoken"), "{ledger}");
     }
 }
 

@@ -96,8 +96,8 @@ async fn fetch_transcript(media: &Arc<Media>, event: &EventAwaitingBody, number:
     match (media.transcribe_again(&recording).await, message) {
         (Attempt::Done(transcript), Some(mut message)) => {
             let mut event = event.clone();
-            transcription::note_language(&mut event.data, &transcript);
-            message.transcript = Some(transcript.text);
+            let id = (&org, event.id.as_str());
+            transcription::add_transcript(media, id, &mut event.data, &mut message, transcript).await?;
             append(media, &event, Some(message)).await
         }
         (Attempt::Later, Some(_)) => retry(media, event).await,

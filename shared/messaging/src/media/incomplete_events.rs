@@ -194,8 +194,8 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
     };
     match media.transcribe(&recording).await {
         Attempt::Done(transcript) => {
-            transcription::note_language(&mut event.data, &transcript);
-            content.message.transcript = Some(transcript.text);
+            let (id, message) = ((&org, event.id.as_str()), &mut content.message);
+            transcription::add_transcript(media, id, &mut event.data, message, transcript).await?;
             content.search().await;
             let sealed = content.seal(&media.vault, &org, &event.id);
             media

@@ -3,21 +3,24 @@
 
 use std::time::Duration;
 
+use butt_dial_compliance::seal_words;
 use butt_dial_domain::{
-    AgentId, Code, Failure, OrgId,
+    Address, AgentId, Code, Failure, OrgId,
     clock::Timestamp,
+    inbound::InboundMessage,
     ports::{
         speech::SpeechError,
         transcription::{Recording, Transcript, Transcription},
     },
 };
 use butt_dial_identity::Caller;
-use butt_dial_store::AuditEntry;
+use butt_dial_language::revocation;
+use butt_dial_store::{AuditEntry, ConsentBasis, ConsentMethod, StoreError};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Blobs, Media, blobs};
-use crate::EventContent;
+use crate::{EventContent, inbound::keyword};
 
 /// How long an event waits for its transcript.
 const TRANSCRIPT_TIMEOUT: Duration = Duration::from_secs(12);
@@ -160,9 +163,41 @@ pub(super) fn find_recording(content: &EventContent) -> Option<usize> {
         .filter(|_| message.transcript.is_none())
 }
 
-/// Writes the language of a transcript into the data of its event.
-pub(super) fn note_language(data: &mut Value, transcript: &Transcript) {
-    if let (Some(data), Some(language)) = (data.as_object_mut(), &transcript.language) {
-        data.insert("voiceLanguage".into(), json!(language));
+/// Adds a transcript to a message, its language to the data of the event, and a revocation in its words to the consent ledger. A single
+/// word such as "stop" is no revocation: it can be meant for another person.
+pub(super) async fn add_transcript(
+    media: &Media,
+    (org, event): (&OrgId, &str),
+    data: &mut Value,
+    message: &mut InboundMessage,
+    transcript: Transcript,
+) -> Result<(), StoreError> {
+    // The recording of a call was heard by the call itself.
+    let found = revocation(&transcript.text).filter(|_| message.call_recording.is_none());
+    if let Some(data) = data.as_object_mut() {
+        if let Some(language) = &transcript.language {
+            data.insert("voiceLanguage".into(), json!(language));
+        }
+        if let Some(revocation) = found {
+            data.insert("revocation".into(), keyword::view(revocation));
+        }
     }
+    let is_known = Address::parse(message.channel, &message.from).is_ok();
+    if is_known && keyword::consent(None, found) == Some(false) {
+        let said = seal_words(&media.vault, org, event, &transcript.text);
+        let detail = json!({ "sender": message.to, "carrierMessageId": message.carrier_id });
+        let basis = ConsentBasis {
+            event: Some(event),
+            words: Some(&said),
+            evidence: Some(&detail),
+            ..ConsentBasis::new(ConsentMethod::Spoken, "keyword")
+        };
+        let now = media.clock.now();
+        media
+            .store
+            .record_consent(org, message.channel, &message.from, false, basis, now)
+            .await?;
+    }
+    message.transcript = Some(transcript.text);
+    Ok(())
 }
