@@ -1,6 +1,7 @@
 """The inbox, and the texts that an organization keeps."""
 
 import json
+import urllib.error
 
 from test_console import wait_until
 from test_simulator import EVIL, agent_token, until, write
@@ -104,3 +105,77 @@ def test_card_shows_the_history_of_consent_and_erases_the_person(claimed):
     page.goto("/console/inbox")
     assert page.locator(f".people a:has-text('{masked}')").count() == 0
     assert not owner.problems, owner.problems
+
+
+def refused(program, path, token, body):
+    """Returns the refusal of a request."""
+    try:
+        raise AssertionError(program.rest("POST", path, token, body))
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+
+
+def test_a_person_takes_over_and_gives_back(claimed, person):
+    program, owner = claimed
+    page, token, number, masked = owner.page, agent_token(program), "+14155550173", "+141•••73"
+    seen = {}
+
+    def waiting():
+        found = program.rest("GET", "/api/v1/waiting-messages", token)["messages"]
+        seen.update((event["type"], event) for event in found)
+        return json.dumps(found)
+
+    write(page, f"I want to speak to a person {EVIL}", number)
+    until(lambda: "speak to a person" in waiting())
+    open_person(page, masked)
+    page.select_option("#take-hours", "8")
+    page.click("button:has-text('Take over')")
+    wait_until(page, "You answer in place of")
+    wait_until(page, "in 7 h")
+    owner.picture("inbox-taken-over")
+    send = {"to": number, "channel": "sms", "body": "Hello from the agent"}
+    failure = refused(program, "/api/v1/send-message", token, send)
+    assert failure["code"] == "CONVERSATION_TAKEN_OVER" and failure["remediation"], failure
+    assert failure["retryAfterSeconds"] > 28_000 and failure["takenOverUntil"], failure
+    failure = refused(program, "/api/v1/calls", token, {"to": number})
+    assert failure["code"] == "CONVERSATION_TAKEN_OVER", failure
+    page.fill("#text", "A person here. How can I help?")
+    page.click("main button:has-text('Send')")
+    wait_until(page, "delivered")
+    # The agent gets what the person writes, marked, and the event of the takeover.
+    write(page, "My order is late", number)
+    until(lambda: "My order is late" in waiting())
+    marked = seen["message"]
+    # Another member is told who answers, and may give the conversation back.
+    other = person(program)
+    other.join(owner.invite("grace@example.com", "operator"), "another long password")
+    open_person(other.page, masked)
+    wait_until(other.page, "ada@example.com answers")
+    assert other.page.locator("button:has-text('Take over')").count() == 0
+    other.page.fill("#text", "Me too")
+    other.page.click("main button:has-text('Send')")
+    other.page.wait_for_selector("#outcome [role=alert]")
+    assert "CONVERSATION_TAKEN_OVER" in other.page.inner_text("#outcome")
+    other.page.click("button:has-text('Give it back')")
+    other.page.wait_for_selector("button:has-text('Take over')")
+    sent = program.rest("POST", "/api/v1/send-message", token, send)
+    assert sent["status"] == "accepted", sent
+    until(lambda: (waiting(), "conversation.returned" in seen)[1])
+    assert {"message", "conversation.taken_over", "conversation.returned"} <= seen.keys(), seen.keys()
+    assert seen["conversation.taken_over"]["contact"] == seen["conversation.returned"]["contact"] == number
+    assert marked["takenOver"]["takeoverId"] == seen["conversation.taken_over"]["takeoverId"], marked
+    page.goto("/console/audit?action=conversation.take_over")
+    assert "conversation.take_over" in page.inner_text("tbody")
+    assert not owner.problems, owner.problems
+
+
+def test_taking_over_works_without_scripts(claimed, person):
+    program, owner = claimed
+    write(owner.page, "Anybody there?", "+14155550174")
+    one = person(program, java_script_enabled=False)
+    one.context.add_cookies(owner.context.cookies())
+    open_person(one.page, "+141•••74")
+    one.page.click("button:has-text('Take over')")
+    wait_until(one.page, "You answer in place of", reload=True)
+    one.page.click("button:has-text('Give it back')")
+    one.page.wait_for_selector("button:has-text('Take over')")

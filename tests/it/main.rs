@@ -84,6 +84,7 @@ mod slow_agents;
 mod spoken_revocations;
 mod subjects;
 mod tainted_texts;
+mod takeovers;
 mod tasks;
 mod tenancy;
 mod tool_list;

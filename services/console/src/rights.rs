@@ -22,6 +22,8 @@ const OPERATED: &[&str] = &[
     "resolve_alert",
     "dismiss_anomaly",
     "end_contact_pause",
+    "take_over_conversation",
+    "return_conversation",
     "add_suppressions",
     "replay_dead_letter",
     "drop_dead_letter",

@@ -40,6 +40,8 @@ pub const INTERNAL_TEXT: usize = 100_000;
 pub const WHATSAPP_TEXT: usize = 4_096;
 
 // Conversations and events.
+/// A person who forgets a conversation silences its agent no longer than a week.
+pub const TAKEOVER_HOURS: u32 = 168;
 pub const PARTICIPANTS: usize = 20;
 pub const CONTEXT: usize = 10_000;
 pub const SUBSCRIPTIONS: usize = 100;

@@ -40,6 +40,7 @@ pub enum Code {
     OutsideAllowedHours,
     FrequencyCap,
     ContactPaused,
+    ConversationTakenOver,
     PostalAddressRequired,
     ApprovalRequired,
     ApprovalRejected,
@@ -146,6 +147,7 @@ impl Code {
             | Self::OutsideAllowedHours
             | Self::FrequencyCap
             | Self::ContactPaused
+            | Self::ConversationTakenOver
             | Self::PostalAddressRequired
             | Self::ApprovalRequired
             | Self::ApprovalRejected

@@ -24,9 +24,9 @@ const THREAD: u32 = 200;
 /// Shows conversations. Cheap to clone.
 #[derive(Clone)]
 pub struct Inbox {
-    store: Store,
+    pub(crate) store: Store,
     vault: Vault,
-    clock: Clock,
+    pub(crate) clock: Clock,
 }
 
 /// A message of a conversation.

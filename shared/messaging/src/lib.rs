@@ -18,6 +18,7 @@ mod egress;
 mod event_content;
 pub mod inbound;
 pub mod inbox;
+mod inbox_takeovers;
 mod mail;
 pub mod media;
 mod metrics;
@@ -28,13 +29,14 @@ mod retention;
 mod rewrap;
 mod sealed_token;
 mod taint;
+mod takeovers;
 #[cfg(any(test, feature = "testing"))]
 #[expect(clippy::unwrap_used, reason = "for tests only")]
 pub mod testing;
 
 pub use account_carriers::{AccountCarrier, AccountCarriers, AccountServices};
 pub use backlogs::{Backlogs, DueKind};
-pub use butt_dial_store::ConversationStatus;
+pub use butt_dial_store::{ConversationStatus, Takeover};
 pub use call_hook::{AcceptedCall, CallHook, PendingCall};
 pub use carriers::{Carrier, Carriers};
 pub use conversations::{
@@ -45,6 +47,7 @@ pub use egress::{Egress, Forbidden};
 pub use event_content::{EventContent, StoredAttachment};
 pub use inbound::Inbound;
 pub use inbox::{Inbox, InboxContact, InboxEntry};
+pub use inbox_takeovers::TAKEOVER_HOURS;
 pub use media::Media;
 pub use metrics::Metrics;
 pub use outbound::{Allowance, MailRequest, Outbound, SendReceipt, SendRequest};

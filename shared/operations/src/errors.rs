@@ -43,6 +43,7 @@ pub const SEND: &[Code] = &[
     Code::OutsideAllowedHours,
     Code::FrequencyCap,
     Code::ContactPaused,
+    Code::ConversationTakenOver,
     Code::PostalAddressRequired,
     Code::ApprovalRequired,
     Code::ApprovalRejected,
@@ -108,6 +109,10 @@ pub fn example(code: Code) -> Failure {
             .detail("pausedUntil", "2026-11-28T10:00:00Z")
             .retry_after(3_600)
             .hint("write to it again after retryAfterSeconds"),
+        Code::ConversationTakenOver => failure
+            .detail("takenOverUntil", "2026-11-28T10:00:00Z")
+            .retry_after(3_600)
+            .hint("wait for the event conversation.returned"),
         Code::TosVersionMismatch => failure.detail("currentVersion", "2026-11"),
         Code::SpendLimit => failure.hint("raise the limit with comms_set_agent_limits, or wait for the next period"),
         Code::NoChannelAssigned => failure.on(Channel::Whatsapp).hint("assign a sender to the agent"),
@@ -150,6 +155,7 @@ fn example_message(code: Code) -> &'static str {
         Code::OutsideAllowedHours => "messages of this purpose are not allowed at this local time",
         Code::FrequencyCap => "this contact has had as many messages as are allowed",
         Code::ContactPaused => "this contact answers like a program, so messages to it are paused",
+        Code::ConversationTakenOver => "a person answers this contact in your place",
         Code::PostalAddressRequired => {
             "a marketing mail names the postal address of its sender, and the organization has none"
         }

@@ -273,6 +273,7 @@ impl Operation for SendMessage {
                 task_id: args.task_id,
             },
             purpose: compliance::parse_purpose(args.purpose.as_deref())?,
+            author: None,
             is_approved: false,
             idempotency_key: args.idempotency_key,
             id: None,

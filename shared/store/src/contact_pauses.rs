@@ -1,5 +1,5 @@
 //! Contacts that an agent does not write to for a time, because a program answers there. Read with the contact's state
-//! (`contact_state.rs`).
+//! (`contact_state.rs`). Rows with `taken_by` are those of `takeovers.rs`.
 
 use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
 
@@ -50,7 +50,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<ContactPause>, StoreError> {
         const SQL: &str = "SELECT id, agent_id, contact, subject, until_at FROM contact_pauses
-            WHERE org_id = $1 AND until_at > $2 AND id > $3 ORDER BY id LIMIT $4";
+            WHERE org_id = $1 AND until_at > $2 AND id > $3 AND taken_by IS NULL ORDER BY id LIMIT $4";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(org.as_str())
             .bind(now)
@@ -129,7 +129,7 @@ impl Change {
             WHERE coalesce(org_id, 'installation') = $1 AND detector = $3 AND ended_at IS NULL AND dismissed_at IS NULL
                 AND subject = (SELECT p.subject FROM contact_pauses p WHERE p.org_id = $1 AND p.id = $2) RETURNING id";
         const LIFT: &str = "DELETE FROM agent_restraints WHERE anomaly_id = $1";
-        const END: &str = "DELETE FROM contact_pauses WHERE org_id = $1 AND id = $2
+        const END: &str = "DELETE FROM contact_pauses WHERE org_id = $1 AND id = $2 AND taken_by IS NULL
             RETURNING id, agent_id, contact, subject, until_at";
         with_timeout(async {
             let mut tx = self.begin().await?;

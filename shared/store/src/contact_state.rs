@@ -52,7 +52,8 @@ pub struct ContactState {
     pub conversation: Option<String>,
     /// The person has been told, on this channel, that an AI assistant writes.
     pub is_disclosed: bool,
-    /// Until when the agent does not write to the contact, because a program answers there. It may be over.
+    /// Until when the agent does not write to the contact, because a program answers there, or a person in place of the agent
+    /// (`Store::find_takeover_of`). It may be over.
     pub paused_until: Option<Timestamp>,
 }
 

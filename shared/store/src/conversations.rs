@@ -65,15 +65,34 @@ pub struct SentEntry {
     pub created_at: Timestamp,
 }
 
+/// Agent, contact, conversation, takeover and its end.
+type OpenRow = (String, String, Option<String>, Option<String>, Option<Timestamp>);
+
+/// The conversation that messages of a contact belong to, and the person who answers them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenContact {
+    /// The newest open conversation.
+    pub conversation: Option<String>,
+    /// The takeover by a person, and until when it is. It may be over.
+    pub takeover: Option<(String, Timestamp)>,
+}
+
 const FIND_OPEN: Sql = Sql {
-    postgres: "SELECT c.agent_id, c.contact, MAX(c.conversation_id)
+    postgres: "SELECT c.agent_id, c.contact, MAX(c.conversation_id) AS conversation, NULL::TEXT AS takeover, NULL::TIMESTAMPTZ AS until_at
         FROM jsonb_array_elements($1::JSONB) AS item (value)
         CROSS JOIN LATERAL (SELECT agent_id, contact, conversation_id FROM conversation_contacts
             WHERE agent_id = item.value ->> 0 AND contact = item.value ->> 1) AS c
-        GROUP BY c.agent_id, c.contact",
-    sqlite: "SELECT c.agent_id, c.contact, MAX(c.conversation_id) FROM json_each($1) AS item
+        GROUP BY c.agent_id, c.contact
+        UNION ALL SELECT p.agent_id, p.contact, NULL, p.id, p.until_at
+        FROM jsonb_array_elements($1::JSONB) AS item (value)
+        CROSS JOIN LATERAL (SELECT agent_id, contact, id, until_at FROM contact_pauses
+            WHERE agent_id = item.value ->> 0 AND contact = item.value ->> 1 AND taken_by IS NOT NULL) AS p",
+    sqlite: "SELECT c.agent_id, c.contact, MAX(c.conversation_id) AS conversation, NULL AS takeover, NULL AS until_at
+        FROM json_each($1) AS item
         JOIN conversation_contacts c ON c.agent_id = item.value ->> 0 AND c.contact = item.value ->> 1
-        GROUP BY c.agent_id, c.contact",
+        GROUP BY c.agent_id, c.contact
+        UNION ALL SELECT p.agent_id, p.contact, NULL, p.id, p.until_at FROM json_each($1) AS item
+        JOIN contact_pauses p ON p.agent_id = item.value ->> 0 AND p.contact = item.value ->> 1 AND p.taken_by IS NOT NULL",
 };
 
 impl Store {
@@ -189,11 +208,11 @@ impl Store {
         .await
     }
 
-    /// Finds the newest open conversation of each agent with each contact, by its key. Most have none.
-    pub async fn find_open_conversations(
+    /// Finds the newest open conversation and the takeover of each agent with each contact, by its key. Most have none.
+    pub async fn find_open_contacts(
         &self,
         contacts: &[(&AgentId, String)],
-    ) -> Result<HashMap<(AgentId, String), String>, StoreError> {
+    ) -> Result<HashMap<(AgentId, String), OpenContact>, StoreError> {
         if contacts.is_empty() {
             return Ok(HashMap::new());
         }
@@ -202,12 +221,14 @@ impl Store {
             .map(|(agent, contact)| json!([agent, contact]))
             .collect();
         let (sql, text) = (self.sql(FIND_OPEN), json::text(&pairs)?);
-        let rows: Vec<(String, String, String)> =
-            on_reader!(self, |db| sqlx::query_as(sql).bind(&text).fetch_all(db).await)?;
-        let found = rows
-            .into_iter()
-            .map(|(agent, contact, id)| ((AgentId::from(agent), contact), id));
-        Ok(found.collect())
+        let rows: Vec<OpenRow> = on_reader!(self, |db| sqlx::query_as(sql).bind(&text).fetch_all(db).await)?;
+        let mut found: HashMap<_, OpenContact> = HashMap::new();
+        for (agent, contact, conversation, takeover, until) in rows {
+            let open = found.entry((AgentId::from(agent), contact)).or_default();
+            open.conversation = conversation.or(open.conversation.take());
+            open.takeover = takeover.zip(until).or(open.takeover.take());
+        }
+        Ok(found)
     }
 
     /// Lists the messages that the agent has sent in a conversation, newest first.

@@ -106,6 +106,7 @@ mod subject_jobs;
 mod subject_mentions;
 mod subject_rows;
 mod suppressions;
+mod takeovers;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -152,7 +153,7 @@ pub use console_sessions::{ConsoleMembership, ConsoleSession, NewConsoleSession,
 pub use console_users::{Claim, ConsoleUser, Invitation, NewInvitation, NewOwner};
 pub use contact_state::{ConsentStatus, ContactState, ERASED_PREFIX, UNREACHABLE};
 pub use contacts::Suppression;
-pub use conversations::{Conversation, ConversationStatus, NewConversation, SentEntry};
+pub use conversations::{Conversation, ConversationStatus, NewConversation, OpenContact, SentEntry};
 pub use costs::Payer;
 pub use dead_letters::{DeadLetter, DeadLetterReason, NewDeadLetter};
 pub use deferred_bodies::EventAwaitingBody;
@@ -201,6 +202,7 @@ pub use subject_jobs::{JobAdvance, NewSubjectJob, SUBJECT_JOB_PREFIX, SubjectJob
 pub use subject_mentions::{AlertTexts, TokenTexts};
 pub use subject_rows::{SubjectRow, SubjectScope, SubjectTable};
 pub use suppressions::SuppressionEntry;
+pub use takeovers::{NewTakeover, TAKEOVER_PREFIX, Takeover, TakeoverResult};
 pub use tasks::TaskSpend;
 pub use timed_rows::TimedRows;
 pub use tokens::{NewToken, ReplacedTokens, Token};

@@ -119,6 +119,7 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(78, "0078_contact_pauses_by_id"),
     per_engine!(79, "0079_budget_alerts_by_time"),
     portable!(80, "0080_tainted_texts"),
+    portable!(81, "0081_takeovers"),
 ];
 
 impl Step {

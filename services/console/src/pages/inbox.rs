@@ -5,13 +5,13 @@ use axum::{
     extract::{Query as UrlQuery, State},
     response::{IntoResponse, Redirect, Response},
 };
-use butt_dial_domain::{Code, Failure};
+use butt_dial_domain::{Code, Failure, address::contact_key};
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
 pub use super::inbox_views::Query;
 use super::{
-    confirm, contact_card,
+    confirm, contact_card, inbox_takeover,
     inbox_views::{self as views, Conversation, reference},
 };
 use crate::{
@@ -28,6 +28,8 @@ const ATTEMPTS: usize = 200;
 /// Entries of a page of the consent ledger, oldest first, and the newest of all that a card shows.
 const CONSENTS: usize = 1_000;
 const SHOWN_CONSENTS: usize = 20;
+/// Conversations that members answer, which the list marks.
+const TAKEOVERS: usize = 200;
 
 /// The state of the page besides its query.
 #[derive(Default)]
@@ -96,6 +98,10 @@ pub async fn act(State(app): State<App>, posted: Posted) -> Response {
                 Err(failure) => failed(&app, &posted, &query, &failure).await,
             }
         }
+        step @ ("take-over" | "give-back") => match take(&app, &posted, step == "take-over").await {
+            Ok(()) => Redirect::to(&format!("{here}?{}#conversation", address_of(&query))).into_response(),
+            Err(failure) => failed(&app, &posted, &query, &failure).await,
+        },
         _ => match send(&app, &posted).await {
             Ok(()) => Redirect::to(&format!("{here}?{}#conversation", address_of(&query))).into_response(),
             Err(failure) => failed(&app, &posted, &query, &failure).await,
@@ -128,12 +134,7 @@ fn address_of(query: &Query) -> String {
 
 async fn send(app: &App, posted: &Posted) -> Result<(), Failure> {
     let (member, agent) = (&posted.member, posted.get("agent"));
-    let query = Query {
-        person: posted.get("person").to_owned(),
-        ..Query::default()
-    };
-    let inbox = app.call(member, "list_inbox", json!({})).await?;
-    let contact = find(member, &inbox, &query).ok_or_else(gone)?;
+    let contact = find_posted(app, posted).await?;
     let channel = posted.get("channel");
     let mut args =
         json!({ "to": contact, "channel": channel, "body": posted.get("text"), "idempotencyKey": posted.get("key") });
@@ -151,8 +152,21 @@ async fn send(app: &App, posted: &Posted) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns what an erasure of the person would delete, or starts it.
-async fn erase(app: &App, posted: &Posted, is_decided: bool) -> Result<Value, Failure> {
+/// Takes a conversation over, or gives it back. The operations write the audit entries.
+async fn take(app: &App, posted: &Posted, takes: bool) -> Result<(), Failure> {
+    let member = &posted.member;
+    if !takes {
+        let args = json!({ "takeoverId": posted.get("takeover") });
+        return app.call(member, "return_conversation", args).await.map(drop);
+    }
+    let contact = find_posted(app, posted).await?;
+    let hours: u64 = posted.get("hours").parse().unwrap_or_default();
+    let args = json!({ "agentId": posted.get("agent"), "contact": contact, "hours": hours });
+    app.call(member, "take_over_conversation", args).await.map(drop)
+}
+
+/// Finds the address of the person of a form.
+async fn find_posted(app: &App, posted: &Posted) -> Result<String, Failure> {
     let member = &posted.member;
     let query = Query {
         person: posted.get("person").to_owned(),
@@ -160,7 +174,13 @@ async fn erase(app: &App, posted: &Posted, is_decided: bool) -> Result<Value, Fa
         ..Query::default()
     };
     let inbox = app.call(member, "list_inbox", json!({})).await?;
-    let contact = find(member, &inbox, &query).ok_or_else(gone)?;
+    find(member, &inbox, &query).ok_or_else(gone)
+}
+
+/// Returns what an erasure of the person would delete, or starts it.
+async fn erase(app: &App, posted: &Posted, is_decided: bool) -> Result<Value, Failure> {
+    let member = &posted.member;
+    let contact = find_posted(app, posted).await?;
     let args = json!({ "contact": contact, "confirm": is_decided });
     app.call(member, "start_subject_erasure", args).await
 }
@@ -198,10 +218,15 @@ async fn body(app: &App, member: &Member, query: &Query, shown: &Shown<'_>) -> R
     let agents = list(&agents, "agents");
     let inbox = app.call(member, "list_inbox", of_agent(query)).await?;
     let contact = find(member, &inbox, query);
+    let takeovers = app
+        .call(member, "list_takeovers", json!({ "limit": TAKEOVERS }))
+        .await?;
+    let takeovers = list(&takeovers, "takeovers");
     let conversation = match &contact {
         Some(contact) => Some(Conversation {
             // Not part of the live thread, which is read often.
             consents: newest_consents(app, member, contact).await?,
+            takeovers: of_person(takeovers, contact),
             ..read(app, member, query, contact).await?
         }),
         None => None,
@@ -218,11 +243,12 @@ async fn body(app: &App, member: &Member, query: &Query, shown: &Shown<'_>) -> R
         @if let Some(saved) = shown.saved { p role="status" { (saved) } }
         (views::filters(app, query, agents))
         div class="phones" {
-            (views::people(app, member, query, &inbox, contact.as_deref()))
+            (views::people(app, member, query, &inbox, takeovers, contact.as_deref()))
             @match &conversation {
                 Some(conversation) => {
                     @let card = contact_card::render(app, member, query, conversation, shown.is_revealed, shown.erasure.as_ref());
-                    (views::conversation(app, member, query, conversation, agents, shown.failed, &card))
+                    @let taken = inbox_takeover::render(app, member, query, conversation, agents);
+                    (views::conversation(app, member, query, conversation, agents, shown.failed, (&taken, &card)))
                 }
                 None => {
                     section class="card flush" aria-label="Conversation" {
@@ -233,6 +259,13 @@ async fn body(app: &App, member: &Member, query: &Query, shown: &Shown<'_>) -> R
         }
         (views::keep(app, member, days, shown.failed.map(|(_, failure)| failure)))
     })
+}
+
+/// Returns the takeovers of the conversations with a person.
+fn of_person(takeovers: &[Value], contact: &str) -> Vec<Value> {
+    let key = contact_key(contact);
+    let of = takeovers.iter().filter(|takeover| text(takeover, "contact") == key);
+    of.cloned().collect()
 }
 
 /// Returns the arguments that narrow an operation to the agent of a page.
@@ -252,6 +285,7 @@ async fn read(app: &App, member: &Member, query: &Query, contact: &str) -> Resul
         .await?;
     Ok(Conversation {
         consents: Vec::new(),
+        takeovers: Vec::new(),
         card: card(app, member, contact, list(&thread, "entries")).await,
         entries: list(&thread, "entries").to_vec(),
         attempts: list(&attempts, "attempts").to_vec(),

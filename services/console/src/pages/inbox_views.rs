@@ -46,6 +46,8 @@ pub struct Conversation {
     /// The entries of the consent ledger, newest first.
     pub consents: Vec<Value>,
     pub keeps_texts: bool,
+    /// Takeovers: a person answers in place of an agent.
+    pub takeovers: Vec<Value>,
 }
 
 pub fn filters(app: &App, query: &Query, agents: &[Value]) -> Markup {
@@ -68,7 +70,14 @@ pub fn filters(app: &App, query: &Query, agents: &[Value]) -> Markup {
 }
 
 /// Renders the list of people.
-pub fn people(app: &App, member: &Member, query: &Query, inbox: &Value, chosen: Option<&str>) -> Markup {
+pub fn people(
+    app: &App,
+    member: &Member,
+    query: &Query,
+    inbox: &Value,
+    takeovers: &[Value],
+    chosen: Option<&str>,
+) -> Markup {
     let (contacts, now) = (list(inbox, "contacts"), app.clock().now());
     html! {
         section class="card flush" aria-labelledby="people" {
@@ -84,6 +93,9 @@ pub fn people(app: &App, member: &Member, query: &Query, inbox: &Value, chosen: 
                             a href=(app.path(&format!("/inbox?{}#conversation", link(member, query, key)))) aria-current=[(chosen == Some(key)).then_some("page")] {
                                 span class="row" {
                                     span class="small" { @match contact["name"].as_str() { Some(name) => strong { (name) }, None => span class="mono" { (masked(key)) } } }
+                                    @if let Some(takeover) = takeovers.iter().find(|one| text(one, "contact") == key) {
+                                        (parts::badge(Tone::Plain, if is_own(member, takeover) { "you answer" } else { "taken over" }))
+                                    }
                                     @if waiting > 0 { (parts::badge(Tone::Warn, &format!("{waiting} waiting"))) }
                                 }
                                 span class="small muted cut" {
@@ -114,7 +126,7 @@ fn channels(names: &[Value]) -> String {
     names.join(", ")
 }
 
-/// Renders a conversation with the form to write as an agent, and the card of the person.
+/// Renders a conversation with the form to write as an agent, `taken`: who answers it, and the card of the person.
 pub fn conversation(
     app: &App,
     member: &Member,
@@ -122,7 +134,7 @@ pub fn conversation(
     conversation: &Conversation,
     agents: &[Value],
     failed: Option<(&Posted, &Failure)>,
-    card: &Markup,
+    (taken, card): (&Markup, &Markup),
 ) -> Markup {
     let person = reference(member, &conversation.contact);
     let name = conversation.card.as_ref().and_then(|card| card["name"].as_str());
@@ -137,6 +149,10 @@ pub fn conversation(
                 div class="card-head" {
                     h2 id="person" { @match name { Some(name) => (name), None => span class="mono" { (masked(&conversation.contact)) } } }
                 }
+                (taken)
+                @if let Some((_, failure)) = failed.filter(|(posted, _)| ["take-over", "give-back"].contains(&posted.get("do"))) {
+                    div id="takeover-failed" class="pad" { (parts::failure(failure)) }
+                }
                 div class="thread" tabindex="0" role="log" aria-live="off" aria-label="Messages" {
                     div hx-sse:connect=(app.path(&format!("/live/inbox?{live}"))) hx-swap="innerMorph" { (thread(app, conversation)) }
                 }
@@ -150,6 +166,11 @@ pub fn conversation(
             (card)
         }
     }
+}
+
+/// Returns whether the member has taken the conversation over.
+pub fn is_own(member: &Member, takeover: &Value) -> bool {
+    text(takeover, "takenOverBy") == member.session().user_id
 }
 
 /// Renders the messages of a conversation.
@@ -260,6 +281,7 @@ fn composer(
             form class="card-foot tight" method="post" action=(app.path("/inbox")) {
                 (page::token(member))
                 input type="hidden" name="person" value=(reference(member, &conversation.contact));
+                input type="hidden" name="contact" value=(query.contact);
                 input type="hidden" name="filter" value=(query.agent);
                 input type="hidden" name="key" value=(key);
                 div class="filters" {

@@ -20,6 +20,7 @@ pub mod dead_letters;
 pub mod do_not_contact;
 pub mod find;
 pub mod inbox;
+mod inbox_takeover;
 mod inbox_views;
 pub mod invitation;
 pub mod keys;

@@ -41,6 +41,7 @@ pub const GROUPS: &[(&str, &str, &[&str])] = &[
         "Conversations with people, their consent, and their rights.",
         &[
             "inbox",
+            "takeovers",
             "contact-pauses",
             "consents",
             "suppressions",

@@ -164,6 +164,7 @@ impl World {
             channel: Channel::Sms,
             sender: "+14155550100".into(),
             contact: Some(recipient.clone()),
+            is_answer: false,
             idempotency_key: butt_dial_domain::ids::unique(),
             recipient,
             request_hash: "aa11".into(),

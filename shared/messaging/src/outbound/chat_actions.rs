@@ -20,7 +20,7 @@ use super::{
     find_carrier::find_carrier,
     refusals::{error_code, explain},
 };
-use crate::Carrier;
+use crate::{Carrier, takeovers};
 
 const CHANNEL: Channel = Channel::Whatsapp;
 
@@ -112,6 +112,12 @@ impl Outbound {
                 .await?;
             if consent.is_some_and(|consent| consent.status == ConsentStatus::Revoked) {
                 return Err(self.compliance.refuse_opted_out(&agent.id, CHANNEL));
+            }
+            let (key, now) = (found.to.contact_key(), self.clock.now());
+            if let Some(takeover) = self.store.find_takeover_of(&agent.id, &key, now).await?
+                && takeover.taken_by != caller.principal.token.as_str()
+            {
+                return Err(takeovers::refusal(&takeover, now).on(CHANNEL));
             }
         }
         let limits = self.billing.limits_of(profile);

@@ -2,12 +2,13 @@
 //! that takes the more time the longer a text is.
 
 use butt_dial_compliance::{Ruling, Subject, Verdict};
-use butt_dial_domain::{Code, Failure, SendPurpose, clock::Timestamp, message::Content};
+use butt_dial_domain::{Code, Failure, SendPurpose, TokenId, clock::Timestamp, message::Content};
 use butt_dial_store::{ContactState, NewRefusal};
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::Value;
 
-use super::{Allowance, Outbound, idempotency::NewMessage, validate::ValidMessage};
+use super::{Allowance, Outbound, idempotency::NewMessage, refusals::explain, validate::ValidMessage};
+use crate::takeovers;
 
 /// Bytes. A shorter text is checked at once: the change of the thread would take longer.
 const SHORT: usize = 16 * 1024;
@@ -24,6 +25,8 @@ pub(super) struct CompliantMessage {
     pub is_internal: bool,
     /// The recipient is an agent of the same organization. Its consent is not needed.
     pub is_colleague: bool,
+    /// It may be sent while a person answers the contact.
+    pub is_answer: bool,
 }
 
 /// An approval of a person that a rule demands.
@@ -52,7 +55,7 @@ impl CompliantMessage {
 /// for that time, if it can wait.
 pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<CompliantMessage, Failure> {
     let NewMessage { mut message, contact } = new;
-    check_pause(&message, &contact, outbound.clock.now())?;
+    let is_answer = check_pause(outbound, &message, &contact).await?;
     let ruling = rule_on(outbound, &message, &contact, 0).await?;
     let agent = &message.profile.agent.id;
     if let Some(refusal) = outbound.compliance.refusal(agent, &ruling) {
@@ -91,6 +94,7 @@ pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<Compl
         message,
         ruling,
         approval,
+        is_answer,
     })
 }
 
@@ -101,13 +105,32 @@ pub(super) fn can_wait(message: &ValidMessage, ruling: &Ruling) -> bool {
     message.content.call.is_none() && message.allowance == Allowance::Agent && !is_refused
 }
 
-/// Fails while the agent's messages to the contact are paused, because a program answers there. Calls and automatic replies are not
-/// part of such an exchange.
-pub(super) fn check_pause(message: &ValidMessage, contact: &ContactState, now: Timestamp) -> Result<(), Failure> {
-    let is_answer = message.content.call.is_none() && message.allowance != Allowance::Automatic;
-    let Some(until) = contact.paused_until.filter(|until| *until > now && is_answer) else {
-        return Ok(());
+/// Fails while the agent's messages to the contact are paused: a person answers in place of the agent, or a program answers there.
+/// Returns whether the message is an answer of that person, or an automatic reply.
+pub(super) async fn check_pause(
+    outbound: &Outbound,
+    message: &ValidMessage,
+    contact: &ContactState,
+) -> Result<bool, Failure> {
+    if message.allowance == Allowance::Automatic {
+        return Ok(true);
+    }
+    let now = outbound.clock.now();
+    let Some(until) = contact.paused_until.filter(|until| *until > now) else {
+        return Ok(false);
     };
+    // Only a pause in force costs this read.
+    let (agent, key) = (&message.profile.agent.id, message.to.contact_key());
+    if let Some(takeover) = outbound.store.find_takeover_of(agent, &key, now).await? {
+        return match takeover.taken_by == author(message).as_str() {
+            true => Ok(true),
+            false => Err(takeovers::refusal(&takeover, now).on(message.channel)),
+        };
+    }
+    // A call is not part of an exchange of two programs.
+    if message.content.call.is_some() {
+        return Ok(false);
+    }
     let seconds = (until - now).num_seconds().max(1).unsigned_abs();
     Err(Failure::new(
         Code::ContactPaused,
@@ -117,6 +140,27 @@ pub(super) fn check_pause(message: &ValidMessage, contact: &ContactState, now: T
     .retry_after(seconds)
     .detail("pausedUntil", until.to_rfc3339_opts(SecondsFormat::Millis, true))
     .hint("write to it again after retryAfterSeconds, and only if a person reads it; an administrator finds the pause with GET /api/v1/contact-pauses and ends it with DELETE"))
+}
+
+/// Returns the author of a message.
+pub(super) fn author(message: &ValidMessage) -> &TokenId {
+    message.author.as_ref().unwrap_or(&message.caller.principal.token)
+}
+
+/// Returns the refusal of a contact that a person has taken over since the rules were applied.
+pub(super) async fn refuse_taken_over(outbound: &Outbound, message: &ValidMessage) -> Failure {
+    let (agent, key, now) = (
+        &message.profile.agent.id,
+        message.to.contact_key(),
+        outbound.clock.now(),
+    );
+    match outbound.store.find_takeover_of(agent, &key, now).await {
+        Ok(Some(takeover)) => takeovers::refusal(&takeover, now),
+        // It is over already. Another try finds that.
+        Ok(None) => explain(Code::ConversationTakenOver).retry_after(1),
+        Err(error) => error.into(),
+    }
+    .on(message.channel)
 }
 
 /// Applies the rules at the time of the message, without effect. `earlier` parts of the text are sent before it.

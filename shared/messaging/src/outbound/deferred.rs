@@ -2,7 +2,7 @@
 //! is written in the transaction of its cause and sent like a scheduled send, so that each is sent once even after a crash.
 
 use butt_dial_domain::{
-    Address, Channel, MessageId, OrgId, Restriction, SendPurpose,
+    Address, Channel, MessageId, OrgId, Restriction, SendPurpose, TokenId,
     message::{Content, ThreadRef},
 };
 use butt_dial_store::FollowUp;
@@ -40,6 +40,9 @@ pub(super) struct StoredRequest {
     /// As the request declares it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<SendPurpose>,
+    /// The author of the request: it may be the person who has taken the conversation over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<TokenId>,
     /// A text that is too long is sent in parts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub splits: bool,
@@ -82,6 +85,13 @@ impl DeferredSend {
                 fallbacks: request.fallbacks.clone(),
                 restriction: request.caller.principal.restriction.as_deref().cloned(),
                 colleague: request.colleague.clone(),
+                author: Some(
+                    request
+                        .author
+                        .as_ref()
+                        .unwrap_or(&request.caller.principal.token)
+                        .clone(),
+                ),
                 purpose: request.purpose,
                 splits: request.splits,
             },
@@ -105,6 +115,7 @@ impl DeferredSend {
                 fallbacks: Vec::new(),
                 restriction: None,
                 colleague: None,
+                author: None,
                 purpose: None,
                 splits: false,
             },

@@ -92,9 +92,10 @@ impl Outbound {
             .await?;
         // The send returns the result of the earlier request.
         let is_repeated = contact.prior_request.is_some();
+        let mut is_answer = false;
         if !is_repeated {
             length::check_early(self, &message, &contact).await?;
-            comply::check_pause(&message, &contact, self.clock.now())?;
+            is_answer = comply::check_pause(self, &message, &contact).await?;
         }
         let sent = u32::try_from(earlier.unwrap_or_default()).unwrap_or(u32::MAX);
         let ruling = comply::rule_on(self, &message, &contact, sent).await?;
@@ -109,6 +110,7 @@ impl Outbound {
             message,
             ruling,
             approval: None,
+            is_answer,
         };
         // A message that waits is checked again when it is due.
         if is_sent_now {

@@ -74,6 +74,10 @@ pub fn explain(code: Code) -> Failure {
             "this contact answers like a program, so messages to it are paused for a time",
             "wait until the pause has ended, or ask an administrator to end it",
         ),
+        Code::ConversationTakenOver => (
+            "a person answers this contact in your place; nothing was sent",
+            "wait for the event conversation.returned, or ask an administrator to give the conversation back",
+        ),
         Code::PostalAddressRequired => (
             "a marketing mail names the postal address of its sender, and the organization has none",
             "an administrator sets it with PUT /api/v1/compliance-choices",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use butt_dial_domain::{
-    Channel, MessageId, SendPurpose, call::CallOptions, clock::Timestamp, message::ThreadRef, rich::Rich,
+    Channel, MessageId, SendPurpose, TokenId, call::CallOptions, clock::Timestamp, message::ThreadRef, rich::Rich,
 };
 use butt_dial_identity::Caller;
 
@@ -40,6 +40,8 @@ pub struct SendRequest {
     pub thread: ThreadRef,
     /// Why the message is sent. `None`: it is inferred.
     pub purpose: Option<SendPurpose>,
+    /// The author of a message that was scheduled. `None`: the caller.
+    pub author: Option<TokenId>,
     /// A person has approved the message.
     pub is_approved: bool,
     /// Requests with the same key are one request: a repeat returns the result of the first.
@@ -96,6 +98,7 @@ impl SendRequest {
             sender: None,
             thread: ThreadRef::default(),
             purpose: None,
+            author: None,
             is_approved: false,
             idempotency_key: None,
             id: None,

@@ -105,6 +105,10 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
             outbound.billing.give_back(&taken).await;
             Err(comply::refuse_opted_out(outbound, &compliant).await)
         }
+        Ok(Acceptance::TakenOver) => {
+            outbound.billing.give_back(&taken).await;
+            Err(comply::refuse_taken_over(outbound, &compliant.message).await)
+        }
         // The taken actions are not given back: requests without money must not be unlimited.
         Err(StoreError::OverBudget) => {
             let agent = &message.profile.agent;
@@ -219,6 +223,7 @@ fn accepted_send(
         .sender(message.from.as_str().to_owned())
         .recipient(message.to.as_str().to_owned())
         .maybe_contact((!compliant.is_colleague).then(|| message.to.contact_key()))
+        .is_answer(compliant.is_answer)
         .idempotency_key(message.idempotency_key.clone())
         .request_hash(message.request_hash.clone())
         .verdict(ruling.decision.label())

@@ -38,6 +38,7 @@ pub(super) async fn schedule(
         fallbacks: message.fallbacks.clone(),
         restriction: message.restriction.as_deref().cloned(),
         colleague: message.colleague.clone(),
+        author: Some(comply::author(message).clone()),
         purpose: message.purpose,
         splits: message.splits,
     };

@@ -175,6 +175,7 @@ async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Optio
         thread: stored.thread,
         fallbacks: stored.fallbacks,
         colleague: stored.colleague,
+        author: stored.author,
         purpose: stored.purpose,
         splits: stored.splits,
         is_approved: scheduled.approval == Some(ApprovalState::Approved),

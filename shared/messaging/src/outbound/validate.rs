@@ -3,7 +3,7 @@
 
 use butt_dial_billing::require_task_id;
 use butt_dial_domain::{
-    Address, Channel, Code, Failure, MessageId, OrgId, Restriction, SendPurpose, bounds,
+    Address, Channel, Code, Failure, MessageId, OrgId, Restriction, SendPurpose, TokenId, bounds,
     call::{CallOptions, Plan, Purpose},
     clock::Timestamp,
     message::{Content, Template, ThreadRef},
@@ -61,6 +61,9 @@ pub(super) struct ValidMessage {
     /// A text that is too long is sent in parts.
     pub splits: bool,
     pub allowance: Allowance,
+    pub caller: Arc<butt_dial_identity::Caller>,
+    /// `None`: the caller.
+    pub author: Option<TokenId>,
     /// As the request declares it.
     pub purpose: Option<SendPurpose>,
     /// A person has approved the message.
@@ -114,6 +117,8 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
         keeps_key: request.keeps_key,
         splits: request.splits,
         allowance: request.allowance,
+        caller: request.caller.clone(),
+        author: request.author.clone(),
         purpose: request.purpose,
         is_approved: request.is_approved,
         restriction: request.caller.principal.restriction.clone(),

@@ -10,4 +10,5 @@ pub mod list_inbox;
 pub mod list_messages;
 pub mod list_organization_calls;
 mod message_view;
+pub mod takeovers;
 pub mod text_retention;

@@ -33,6 +33,9 @@ pub struct AcceptedSend {
     pub recipient: String,
     /// The key of the person who must not have opted out (`contact_key`). `None`: the recipient is a colleague.
     pub contact: Option<String>,
+    /// A message of the person who has taken the conversation over, or an automatic reply: it is accepted during a takeover.
+    #[builder(default)]
+    pub is_answer: bool,
     pub idempotency_key: String,
     /// Hex of a hash over the fields that identify a repeated request.
     pub request_hash: String,
@@ -74,6 +77,8 @@ pub enum Acceptance {
     PriorRequest(MessageId),
     /// The recipient has opted out. No row is stored.
     OptedOut,
+    /// A person answers the recipient in place of the agent. No row is stored.
+    TakenOver,
 }
 
 /// The result of one write of an accept, before it is repeated where necessary.
@@ -82,6 +87,7 @@ enum Decision {
     Accepted,
     Prior(MessageId),
     OptedOut,
+    TakenOver,
     OverBudget,
     /// To be repeated: the key was in use and is free again, or the budget is short of all sends of the batch together.
     Undecided,
@@ -92,6 +98,7 @@ enum Decision {
 #[strum(serialize_all = "snake_case")]
 enum Omission {
     OptedOut,
+    TakenOver,
     /// The item alone exceeds a budget.
     OverBudget,
     /// The item exceeds a budget together with the items before it.
@@ -179,6 +186,7 @@ impl Store {
                 Decision::Accepted => return Ok(Acceptance::Accepted),
                 Decision::Prior(id) => return Ok(Acceptance::PriorRequest(id)),
                 Decision::OptedOut => return Ok(Acceptance::OptedOut),
+                Decision::TakenOver => return Ok(Acceptance::TakenOver),
                 Decision::OverBudget => return Err(StoreError::OverBudget),
                 Decision::Undecided => {}
             }
@@ -240,6 +248,7 @@ fn decisions(
         }
         match omitted.get(item.id.as_str()) {
             Some(Omission::OptedOut) => Decision::OptedOut,
+            Some(Omission::TakenOver) => Decision::TakenOver,
             Some(Omission::OverBudget) => Decision::OverBudget,
             Some(Omission::Crowded) | None => Decision::Undecided,
         }

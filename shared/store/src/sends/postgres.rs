@@ -15,11 +15,11 @@ use crate::{StoreError, postgres::PgDatabase};
 // Items without consent or budget are left out, so that they cost the others no extra round trip. `alone` compares each item with what is
 // spent, `running` adds those before it. Another batch may spend at the same time; then the CHECK refuses the whole batch.
 const ACCEPT: &str = "WITH item AS MATERIALIZED (
-    SELECT id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content, keep, fallback,
+    SELECT id, org_id, agent_id, channel, sender, recipient, contact, answers, idempotency_key, request_hash, body_hash, content, keep, fallback,
         verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
         budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, replica, at, check_at
     FROM jsonb_to_recordset($1) AS i (id TEXT, org_id TEXT, agent_id TEXT, channel TEXT, sender TEXT,
-        recipient TEXT, contact TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, keep INT, fallback TEXT, verdict TEXT, rule TEXT,
+        recipient TEXT, contact TEXT, answers INT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, keep INT, fallback TEXT, verdict TEXT, rule TEXT,
         send_purpose TEXT, ruling TEXT,
         carrier TEXT, estimate BIGINT, day TEXT, agent_day_cap BIGINT, agent_month_cap BIGINT, org_day_cap BIGINT,
         org_month_cap BIGINT, budget_id TEXT, budget_cap BIGINT, budget_day_cap BIGINT, thread_id TEXT, entity_id TEXT, reply_msg_id TEXT, task_id TEXT, replica TEXT, at TIMESTAMPTZ,
@@ -49,8 +49,10 @@ const ACCEPT: &str = "WITH item AS MATERIALIZED (
                 AND (c.channel = item.channel OR (item.channel IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) = 'revoked'
-        UNION ALL SELECT id, '2 over_budget' FROM alone WHERE is_over
-        UNION ALL SELECT id, '3 crowded' FROM running WHERE is_over
+        UNION ALL SELECT id, '2 taken_over' FROM item WHERE answers IS NULL AND (SELECT until_at FROM contact_pauses p
+            WHERE p.agent_id = item.agent_id AND p.contact = item.contact AND p.taken_by IS NOT NULL) > item.at
+        UNION ALL SELECT id, '3 over_budget' FROM alone WHERE is_over
+        UNION ALL SELECT id, '4 crowded' FROM running WHERE is_over
     ) AS reasons GROUP BY id
 ), accepted AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,

@@ -28,6 +28,8 @@ pub struct AcceptRow<'a> {
     sender: &'a str,
     recipient: &'a str,
     contact: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<u8>,
     idempotency_key: &'a str,
     request_hash: &'a str,
     body_hash: &'a str,
@@ -70,6 +72,7 @@ impl<'a> From<&'a AcceptedSend> for AcceptRow<'a> {
             sender: &send.sender,
             recipient: &send.recipient,
             contact: send.contact.as_deref(),
+            answers: send.is_answer.then_some(1),
             idempotency_key: &send.idempotency_key,
             request_hash: &send.request_hash,
             body_hash: &send.body_hash,

@@ -21,7 +21,7 @@ use crate::StoreError;
 /// `accepting` holds the new messages: not those with a stored id or with a used idempotency key. `omission` says why one is left
 /// out; `crowded` compares with the items before it. `settling` holds the messages that were not settled before, with their cost.
 pub(crate) const TEMP_SCHEMA: &str = "
-    CREATE TEMP TABLE accepting (id, org_id, agent_id, channel, sender, recipient, contact, omission, idempotency_key, request_hash, body_hash,
+    CREATE TEMP TABLE accepting (id, org_id, agent_id, channel, sender, recipient, contact, answers, omission, idempotency_key, request_hash, body_hash,
         content, keep, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
         budget_id, budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
@@ -31,11 +31,11 @@ pub(crate) const TEMP_SCHEMA: &str = "
     CREATE TEMP VIEW write_batch (settling, accepting) AS SELECT NULL, NULL;
     CREATE TEMP TRIGGER accept INSTEAD OF INSERT ON accept_batch BEGIN
         DELETE FROM accepting;
-        INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content,
+        INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact, answers, idempotency_key, request_hash, body_hash, content,
                 keep, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
                 budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at)
             SELECT value ->> 'id', value ->> 'org_id', value ->> 'agent_id', value ->> 'channel', value ->> 'sender',
-                value ->> 'recipient', value ->> 'contact', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
+                value ->> 'recipient', value ->> 'contact', value ->> 'answers', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
                 unhex(value ->> 'content'), value ->> 'keep', unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule',
                 value ->> 'send_purpose', value ->> 'ruling', value ->> 'carrier',
                 value ->> 'estimate', value ->> 'day', value ->> 'agent_day_cap', value ->> 'agent_month_cap',
@@ -51,6 +51,8 @@ pub(crate) const TEMP_SCHEMA: &str = "
                 AND (c.channel = accepting.channel OR (accepting.channel IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) = 'revoked';
+        UPDATE accepting SET omission = 'taken_over' WHERE omission IS NULL AND answers IS NULL AND (SELECT until_at FROM contact_pauses p
+            WHERE p.agent_id = accepting.agent_id AND p.contact = accepting.contact AND p.taken_by IS NOT NULL) > at;
         UPDATE accepting SET omission = 'over_budget' WHERE omission IS NULL AND (
             estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'agt:' || agent_id AND period = day), 0)
                 > agent_day_cap

@@ -20,8 +20,8 @@ async fn create(db: &Database, agent: &Agent, id: &str, max: u32) -> bool {
 
 async fn open(db: &Database, agent: &Agent) -> Option<String> {
     let contacts = [(&agent.id, PERSON.to_owned())];
-    let found = db.find_open_conversations(&contacts).await.unwrap();
-    found.into_values().next()
+    let found = db.find_open_contacts(&contacts).await.unwrap();
+    found.into_values().next()?.conversation
 }
 
 both_engines! {

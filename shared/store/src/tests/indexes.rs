@@ -16,7 +16,7 @@ use super::{
 use crate::{Acceptance, BilledBy, CallChange, EventLease, ReceiptEntry};
 
 /// Statements that fill the tables with rows of these numbers, as after some time of use.
-const FILL: [&str; 20] = [
+const FILL: [&str; 21] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series({rows}) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, monthly_price, number_id,
@@ -47,6 +47,9 @@ const FILL: [&str; 20] = [
         FROM generate_series({rows}) n",
     "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
         SELECT 'c' || n, '+1', now() FROM generate_series({rows}) n",
+    "INSERT INTO contact_pauses (agent_id, contact, org_id, until_at, id, taken_by, taken_at)
+        SELECT 'a' || n, '+9' || n, 'o', now(), 'tko_' || n, CASE WHEN n % 2 = 0 THEN 'usr_1' END, now()
+        FROM generate_series({rows}) n",
     "INSERT INTO contact_identities (org_id, kind, value, contact, updated_at)
         SELECT (SELECT MIN(id) FROM organizations), 'phone', '+9' || n, '+9' || n, now() FROM generate_series({rows}) n",
     "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
@@ -232,6 +235,10 @@ async fn show_inbox(store: &Store, agent: &Agent, busy: &Agent, now: Timestamp) 
         store.list_received(org, Some(&busy.id), contact, 20).await.unwrap();
     }
     store.purge_kept_texts(now).await.unwrap();
+    store.find_takeover_of(&busy.id, PERSON, now).await.unwrap();
+    store.list_takeovers(org, "", 9, now).await.unwrap();
+    let contacts = [(&busy.id, PERSON.to_owned())];
+    assert!(store.find_open_contacts(&contacts).await.unwrap().is_empty());
     super::callback_attempts::note(store, busy, "e7", "failed", true).await;
     let of_event = crate::CallbackAttemptFilter {
         event: Some("e7"),

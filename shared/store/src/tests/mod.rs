@@ -62,6 +62,7 @@ mod sqlite;
 mod sqlite_schema;
 mod subjects;
 mod suppressions;
+mod takeovers;
 mod tokens;
 mod trust_sessions;
 mod unavailable;
@@ -164,6 +165,7 @@ fn text(agent: &Agent, key: &str) -> AcceptedSend {
         sender: "+14155550100".into(),
         recipient: "+14155550199".into(),
         contact: Some("+14155550199".into()),
+        is_answer: false,
         idempotency_key: key.into(),
         request_hash: "aa11".into(),
         body_hash: "bb22".into(),

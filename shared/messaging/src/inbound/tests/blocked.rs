@@ -11,7 +11,7 @@ use super::{PHONE, *};
 use crate::inbound::{STREAM, apply::AppliedBatch, authorize, parse::ParsedWebhook, publish};
 
 /// Processes messages from the webhook to the log.
-async fn receive(bench: &Bench, messages: Vec<InboundMessage>) -> AppliedBatch {
+pub(super) async fn receive(bench: &Bench, messages: Vec<InboundMessage>) -> AppliedBatch {
     let routes = bench.inbound.load_routes().await.unwrap();
     let parsed = ParsedWebhook {
         carrier: "twilio",

@@ -5,6 +5,7 @@ mod dead_letter;
 mod follow_ups;
 mod partitions;
 mod routes;
+mod takeovers;
 
 use butt_dial_domain::{
     Address, Channel,

@@ -187,7 +187,7 @@ both_engines! {
             match answer.unwrap() {
                 Acceptance::Accepted => assert!(written, "round {round}: accepted, but not written"),
                 Acceptance::PriorRequest(id) => assert!(id == first.id && !written, "round {round}"),
-                Acceptance::OptedOut => panic!("round {round}: not opted out"),
+                other => panic!("round {round}: {other:?}"),
             }
         }
     }
