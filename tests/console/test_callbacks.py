@@ -53,6 +53,15 @@ def test_requests_to_a_callback_are_listed(person):
         team = json.loads(program.command("bootstrap", "--json"))["teamToken"]
         attempts = program.rest("GET", "/api/v1/callback-attempts", team)["attempts"]
         assert [(one["outcome"], one["httpStatus"]) for one in attempts] == [("delivered", 200), ("failed", 503)]
+        owner.go("/callbacks")
+        owner.page.click("button:has-text('Deliver again now')")
+        wait_until(owner.page, "0 waiting events are delivered again now")
+        owner.page.click("section[aria-label=Callbacks] tbody a >> nth=0")
+        owner.page.fill("[name=url]", f"{url}/other")
+        owner.page.click("form:has([name=url]) button:has-text('Save')")
+        assert owner.page.locator("main [role=alert]").count() == 0
+        owner.go("/callbacks")
+        wait_until(owner.page, f"{url}/other")
     finally:
         host.shutdown()
         program.stop()

@@ -12,8 +12,8 @@ const OPERATED: &[&str] = &[
     "comms_say",
     "comms_transfer_call",
     "comms_set_agent_status",
-    "comms_set_callback_url",
-    "comms_replay_callback",
+    "set_callback_url",
+    "replay_callback",
     "comms_set_channel_block",
     "comms_record_consent",
     "comms_revoke_consent",
@@ -33,7 +33,7 @@ const OPERATED: &[&str] = &[
 ];
 /// Operations of the accounting.
 const BILLED: &[&str] = &[
-    "comms_set_billing_config",
+    "set_billing_config",
     "comms_set_client_limits",
     "comms_set_agent_limits",
 ];
@@ -78,6 +78,14 @@ mod tests {
     fn may(role: Role, name: &str) -> bool {
         let definition = operations::all().iter().find(|definition| definition.name == name);
         permits(role, definition.unwrap())
+    }
+
+    #[test]
+    fn rights_name_operations_that_exist() {
+        for name in OPERATED.iter().chain(BILLED) {
+            let exists = operations::all().iter().any(|definition| definition.name == *name);
+            assert!(exists, "{name}");
+        }
     }
 
     #[test]

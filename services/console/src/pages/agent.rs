@@ -114,7 +114,7 @@ async fn change(app: &App, posted: &Posted, id: &str) -> Result<Option<String>, 
         }
         "callback" => {
             let args = json!({ "callbackUrl": posted.get("url") });
-            app.call_as_agent(member, id, "comms_set_callback_url", args).await?;
+            app.call_as_agent(member, id, "set_callback_url", args).await?;
         }
         "address" => {
             let args =

@@ -49,7 +49,7 @@ pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQu
 pub async fn act(State(app): State<App>, posted: Posted) -> Response {
     let agent = posted.get("agent");
     match app
-        .call_as_agent(&posted.member, agent, "comms_replay_callback", json!({}))
+        .call_as_agent(&posted.member, agent, "replay_callback", json!({}))
         .await
     {
         Ok(replayed) => {
