@@ -179,3 +179,24 @@ def test_taking_over_works_without_scripts(claimed, person):
     wait_until(one.page, "You answer in place of", reload=True)
     one.page.click("button:has-text('Give it back')")
     one.page.wait_for_selector("button:has-text('Take over')")
+
+
+def test_calls_are_part_of_the_conversation(claimed):
+    program, owner = claimed
+    page = owner.page
+    write(page, "Please call me", "+14155550175")
+    wait_until(page, "Please call me")
+    page.click("button:has-text('Call')")
+    wait_until(page, "in-progress")
+    page.click("button:has-text('Hang up')")
+    wait_until(page, "completed")
+    open_person(page, "+141•••75")
+    wait_until(page, "Call to")
+    kinds = page.locator(".thread .talk > li").evaluate_all("items => items.map(item => item.className)")
+    assert kinds == ["them", "call"], kinds
+    owner.picture("inbox-call")
+    page.click("text=See the call")
+    wait_until(page, "Call from +141•••75")
+    team = json.loads(program.command("bootstrap", "--json"))["teamToken"]
+    thread = program.rest("GET", "/api/v1/inbox/thread?contact=%2B14155550175", team)["entries"]
+    assert [entry["kind"] for entry in thread] == ["message", "call"] and thread[1]["status"] == "completed", thread

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use butt_dial_domain::{AgentId, Clock, Code, Failure, OrgId, address::contact_key, clock::Timestamp};
+use butt_dial_domain::{
+    AgentId, Channel, Clock, Code, Failure, OrgId, address::contact_key, call::Direction, clock::Timestamp,
+};
 use butt_dial_identity::Caller;
-use butt_dial_store::{AuditEntry, ReceivedMessage, SentMessage, Store};
+use butt_dial_store::{AuditEntry, Call, ReceivedMessage, SentMessage, Store};
 use butt_dial_vault::Vault;
 use chrono::TimeDelta;
 use serde_json::json;
@@ -20,6 +22,8 @@ const LISTED: u32 = 500;
 const MAX_PEOPLE: usize = 100;
 /// Messages of a conversation, of each direction.
 const THREAD: u32 = 200;
+/// The number of a caller who does not say who calls.
+const ANONYMOUS: &str = "anonymous";
 
 /// Shows conversations. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +58,17 @@ pub struct InboxEntry {
     pub text: Option<String>,
     pub attachments: usize,
     pub name: Option<String>,
+    /// A call, and no message: `id` and `status` are those of the call.
+    pub call: Option<InboxCall>,
+}
+
+/// A call of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxCall {
+    pub duration_seconds: Option<i64>,
+    /// The responder: `agent`, `machine`, ... `None` until the call is concluded.
+    pub handled_by: Option<String>,
+    pub end_reason: Option<String>,
 }
 
 /// A person with the newest message.
@@ -90,12 +105,15 @@ impl Inbox {
         Ok(change.set_text_retention(org, days).await?)
     }
 
-    /// Lists the people of the newest messages of an agent or of the organization, the most recent first.
+    /// Lists the people of the newest messages and calls of an agent or of the organization, the most recent first.
     pub async fn list(&self, org: &OrgId, agent: Option<&AgentId>) -> Result<Vec<InboxContact>, Failure> {
         let since = self.kept_since(org).await?;
         let received = self.store.list_received(org, agent, None, LISTED).await?;
         let sent = self.store.list_sent(org, agent, None, LISTED).await?;
         let mut entries = self.entries(org, since, received, sent);
+        let calls = self.store.list_calls_of_org(org, agent, false, LISTED, None).await?;
+        let named = calls.into_iter().filter(|call| call.remote_number != ANONYMOUS);
+        entries.extend(named.map(call_entry));
         entries.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.id.cmp(&a.id)));
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut people: Vec<InboxContact> = Vec::new();
@@ -125,7 +143,7 @@ impl Inbox {
         Ok(people)
     }
 
-    /// Returns the newest messages of a conversation with a person, oldest first.
+    /// Returns the newest messages of a conversation with a person and the calls, oldest first.
     pub async fn thread(
         &self,
         org: &OrgId,
@@ -141,6 +159,8 @@ impl Inbox {
         let addresses: Vec<String> = addresses.into_iter().collect();
         let sent = self.store.list_sent(org, agent, Some(&addresses), THREAD).await?;
         let mut entries = self.entries(org, since, received, sent);
+        let calls = self.store.list_calls_with(org, agent, &addresses, THREAD).await?;
+        entries.extend(calls.into_iter().map(call_entry));
         entries.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.id.cmp(&b.id)));
         Ok(entries)
     }
@@ -185,6 +205,7 @@ impl Inbox {
             attachments: message.as_ref().map_or(0, |message| message.attachments.len()),
             subject: message.as_ref().and_then(|message| message.subject.clone()),
             text: message.map(|message| message.body.unwrap_or_default()),
+            call: None,
             id: row.id,
         }
     }
@@ -212,8 +233,34 @@ impl Inbox {
             attachments: content.as_ref().map_or(0, |content| content.media.len()),
             subject: content.as_ref().and_then(|content| content.subject.clone()),
             text: content.map(|content| content.body.unwrap_or_default()),
+            call: None,
             id: row.id,
         }
+    }
+}
+
+fn call_entry(call: Call) -> InboxEntry {
+    InboxEntry {
+        id: call.id.into_string(),
+        agent: call.agent,
+        channel: Channel::Voice.as_str().to_owned(),
+        is_inbound: call.direction == Direction::Inbound,
+        address: call.remote_number,
+        ours: call.local_number,
+        status: call.status.as_str().to_owned(),
+        told_at: None,
+        tries: 0,
+        failure: call.error_code,
+        at: call.created_at,
+        subject: None,
+        text: None,
+        attachments: 0,
+        name: None,
+        call: Some(InboxCall {
+            duration_seconds: call.duration_seconds,
+            handled_by: call.handled_by,
+            end_reason: call.end_reason,
+        }),
     }
 }
 
@@ -223,11 +270,11 @@ const WAITING: &str = "waiting";
 #[cfg(test)]
 mod tests {
     use butt_dial_domain::{
-        Channel, MessageId, Principal, Scope, TokenId,
+        CallId, MessageId, Principal, Scope, TokenId,
         limits::Limits,
         message::{Content, ThreadRef},
     };
-    use butt_dial_store::AcceptedSend;
+    use butt_dial_store::{AcceptedSend, CallEntry};
 
     use super::*;
     use crate::{Carriers, delivery::MESSAGE_RECEIVED, testing::Bench};
@@ -340,5 +387,53 @@ mod tests {
         assert_eq!(found, [(PERSON, 1, false), ("+14155550001", 1, true)]);
         assert_eq!(people[0].last.text.as_deref(), Some("Yes."));
         assert!(inbox.list(&OrgId::from("other"), None).await.unwrap().is_empty());
+    }
+
+    /// Stores a call that a person has placed to the agent.
+    async fn ring(bench: &Bench, number: &str) -> CallId {
+        let id = CallId::generate();
+        let entry = CallEntry {
+            id: id.clone(),
+            org: bench.agent.org_id.clone(),
+            agent: bench.agent.id.clone(),
+            direction: Direction::Inbound,
+            carrier: "simulator".into(),
+            carrier_id: Some(format!("CA{id}")),
+            local_number: bench.phone().as_str().to_owned(),
+            remote_number: number.to_owned(),
+            at: bench.clock.now(),
+        };
+        bench.store.open_call(&entry).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn calls_are_part_of_the_conversation() {
+        let (bench, inbox, _) = bench().await;
+        let org = &bench.agent.org_id;
+        bench.log(MESSAGE_RECEIVED, 1, 3).await;
+        bench.clock.advance(TimeDelta::seconds(60));
+        let call = ring(&bench, PERSON).await;
+        ring(&bench, "anonymous").await;
+        ring(&bench, "+14155550009").await;
+        bench.clock.advance(TimeDelta::seconds(60));
+        send(&bench, "Sorry that we missed you.").await;
+        let shown =
+            |entries: Vec<InboxEntry>| -> Vec<bool> { entries.iter().map(|entry| entry.call.is_some()).collect() };
+        let thread = inbox.thread(org, Some(&bench.agent.id), PERSON).await.unwrap();
+        assert_eq!(
+            (thread[1].id.as_str(), thread[1].status.as_str()),
+            (call.as_str(), "ringing")
+        );
+        assert!(thread[1].is_inbound && thread[1].address == PERSON);
+        assert_eq!(shown(thread), [false, true, false]);
+        let other = AgentId::from("another");
+        assert!(inbox.thread(org, Some(&other), PERSON).await.unwrap().is_empty());
+        let people = inbox.list(org, None).await.unwrap();
+        let people: Vec<_> = people
+            .iter()
+            .map(|person| (person.contact.as_str(), person.waiting))
+            .collect();
+        assert_eq!(people, [(PERSON, 1), ("+14155550009", 0)], "no one is anonymous");
     }
 }

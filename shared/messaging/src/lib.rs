@@ -46,7 +46,7 @@ pub use delivery::Delivery;
 pub use egress::{Egress, Forbidden};
 pub use event_content::{EventContent, StoredAttachment};
 pub use inbound::Inbound;
-pub use inbox::{Inbox, InboxContact, InboxEntry};
+pub use inbox::{Inbox, InboxCall, InboxContact, InboxEntry};
 pub use inbox_takeovers::TAKEOVER_HOURS;
 pub use media::Media;
 pub use metrics::Metrics;

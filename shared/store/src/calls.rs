@@ -7,11 +7,12 @@ use butt_dial_domain::{
 };
 use chrono::{SubsecRound as _, TimeZone as _, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 
 use crate::{
     Store, StoreError,
     call_row::{Call, CallRow},
-    engine::{Tx, in_tx, on_list, on_reader, with_timeout},
+    engine::{Sql, Tx, in_tx, on_list, on_reader, with_timeout},
 };
 
 /// A call to store.
@@ -236,6 +237,47 @@ impl Store {
                 .bind(id)
                 .bind(agent.map(AgentId::as_str))
                 .bind(i64::from(only_live))
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await
+        })?;
+        rows.into_iter().map(Call::try_from).collect()
+    }
+
+    /// Lists the calls of an organization with a person, by the spellings of the number, newest first, among its newest 2,000.
+    pub async fn list_calls_with(
+        &self,
+        org: &OrgId,
+        agent: Option<&AgentId>,
+        numbers: &[String],
+        limit: u32,
+    ) -> Result<Vec<Call>, StoreError> {
+        const SQL: Sql = Sql {
+            postgres: "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                    handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                    recording_id, recording_url, recording_seconds, content, updated_at
+                FROM (SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                        handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code,
+                        end_reason, recording_id, recording_url, recording_seconds, content, updated_at
+                    FROM calls WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 2000) AS looked_at
+                WHERE ($2 IS NULL OR agent_id = $2) AND remote_number = ANY (ARRAY(SELECT jsonb_array_elements_text($3)))
+                ORDER BY created_at DESC, id DESC LIMIT $4",
+            sqlite: "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                    handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                    recording_id, recording_url, recording_seconds, content, updated_at
+                FROM (SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                        handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code,
+                        end_reason, recording_id, recording_url, recording_seconds, content, updated_at
+                    FROM calls WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 2000) AS looked_at
+                WHERE ($2 IS NULL OR agent_id = $2) AND remote_number IN (SELECT value FROM json_each($3))
+                ORDER BY created_at DESC, id DESC LIMIT $4",
+        };
+        let sql = self.sql(SQL);
+        let rows: Vec<CallRow> = on_reader!(self, |db| {
+            sqlx::query_as(sql)
+                .bind(org.as_str())
+                .bind(agent.map(AgentId::as_str))
+                .bind(Json(numbers))
                 .bind(i64::from(limit))
                 .fetch_all(db)
                 .await

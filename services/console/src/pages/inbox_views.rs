@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::calls::length;
 use crate::{
     app::App,
     format::{self, list, masked, text, time},
@@ -83,7 +84,7 @@ pub fn people(
         section class="card flush" aria-labelledby="people" {
             div class="card-head" { h2 id="people" { "People" } }
             @if contacts.is_empty() {
-                (parts::empty("No conversations yet", "A person appears here with the first message to or from an agent.", app.is_simulated().then(|| app.path("/simulator")).as_deref().map(|url| (url, "Write as a simulated person"))))
+                (parts::empty("No conversations yet", "A person appears here with the first message or call to or from an agent.", app.is_simulated().then(|| app.path("/simulator")).as_deref().map(|url| (url, "Write as a simulated person"))))
             } @else {
                 ul class="people" {
                     @for contact in contacts {
@@ -99,8 +100,8 @@ pub fn people(
                                     @if waiting > 0 { (parts::badge(Tone::Warn, &format!("{waiting} waiting"))) }
                                 }
                                 span class="small muted cut" {
-                                    @if text(last, "direction") == "outbound" { "Agent: " }
-                                    @match last["text"].as_str() { Some(words) => (words.chars().take(PREVIEW).collect::<String>()), None => i { "text not kept" } }
+                                    @if text(last, "direction") == "outbound" && text(last, "kind") != "call" { "Agent: " }
+                                    @if text(last, "kind") == "call" { "Call " (outcome(last)) } @else { @match last["text"].as_str() { Some(words) => (words.chars().take(PREVIEW).collect::<String>()), None => i { "text not kept" } } }
                                 }
                                 span class="small muted" { (channels(list(contact, "channels"))) " · " (time(text(last, "at"), now)) }
                             }
@@ -153,7 +154,7 @@ pub fn conversation(
                 @if let Some((_, failure)) = failed.filter(|(posted, _)| ["take-over", "give-back"].contains(&posted.get("do"))) {
                     div id="takeover-failed" class="pad" { (parts::failure(failure)) }
                 }
-                div class="thread" tabindex="0" role="log" aria-live="off" aria-label="Messages" {
+                div class="thread" tabindex="0" role="log" aria-live="off" aria-label="Messages and calls" {
                     div hx-sse:connect=(app.path(&format!("/live/inbox?{live}"))) hx-swap="innerMorph" { (thread(app, conversation)) }
                 }
                 @if let Some((posted, failure)) = failed.filter(|(posted, _)| posted.get("do").is_empty()) {
@@ -173,7 +174,7 @@ pub fn is_own(member: &Member, takeover: &Value) -> bool {
     text(takeover, "takenOverBy") == member.session().user_id
 }
 
-/// Renders the messages of a conversation.
+/// Renders the messages and calls of a conversation.
 pub fn thread(app: &App, conversation: &Conversation) -> Markup {
     html! {
         @if conversation.entries.is_empty() {
@@ -185,6 +186,9 @@ pub fn thread(app: &App, conversation: &Conversation) -> Markup {
 }
 
 fn entry_line(app: &App, conversation: &Conversation, entry: &Value) -> Markup {
+    if text(entry, "kind") == "call" {
+        return call_line(app, entry);
+    }
     let is_inbound = text(entry, "direction") == "inbound";
     let files = entry["attachments"].as_u64().unwrap_or_default();
     html! {
@@ -211,6 +215,39 @@ fn entry_line(app: &App, conversation: &Conversation, entry: &Value) -> Markup {
             }
         }
     }
+}
+
+/// Renders a call of a conversation.
+fn call_line(app: &App, entry: &Value) -> Markup {
+    let is_inbound = text(entry, "direction") == "inbound";
+    html! {
+        li class="call" {
+            span class="row" {
+                strong { @if is_inbound { "Call to " } @else { "Call from " } (text(entry, "ownAddress")) }
+                span class="small muted" { (time(text(entry, "at"), app.clock().now())) }
+            }
+            span class="row small" {
+                (outcome(entry))
+                @if entry["durationSeconds"].as_i64().is_some_and(|seconds| seconds > 0) { span { (length(entry)) " min" } }
+                @if let Some(code) = entry["code"].as_str() { code { (code) } }
+                a href=(app.path(&format!("/calls/{}", text(entry, "id")))) { "See the call" }
+            }
+        }
+    }
+}
+
+/// Writes how a call ended, or that it lasts.
+fn outcome(entry: &Value) -> Markup {
+    let (tone, words) = match (text(entry, "status"), text(entry, "handledBy")) {
+        ("completed", "machine") => (Tone::Warn, "voicemail answered"),
+        ("completed", _) => (Tone::Ok, "answered"),
+        ("no-answer" | "canceled", _) => (Tone::Bad, "missed"),
+        ("busy", _) => (Tone::Bad, "busy"),
+        ("failed", _) => (Tone::Bad, "failed"),
+        ("in-progress", _) => (Tone::Plain, "live"),
+        (other, _) => (Tone::Plain, other),
+    };
+    parts::badge(tone, words)
 }
 
 /// Writes how the agent was told of a message.
@@ -262,10 +299,12 @@ fn composer(
     let names: Vec<(&str, &str)> = active
         .map(|agent| (text(agent, "agentId"), text(agent, "displayName")))
         .collect();
-    let last = conversation.entries.last();
+    let mut messages = conversation.entries.iter().rev();
+    let last = messages.find(|entry| text(entry, "kind") != "call");
+    let newest = conversation.entries.last();
     let old = |name: &str| posted.map(|posted| posted.get(name).to_owned());
     let agent = old("agent")
-        .or_else(|| last.map(|last| text(last, "agentId").to_owned()))
+        .or_else(|| newest.map(|newest| text(newest, "agentId").to_owned()))
         .unwrap_or_default();
     let channel = old("channel")
         .or_else(|| last.map(|last| text(last, "channel").to_owned()))

@@ -22,7 +22,7 @@ pub struct Args {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// The newest 200 of each direction, oldest first.
+    /// The newest 200 messages of each direction and the newest 200 calls, oldest first.
     entries: Vec<InboxEntryView>,
     count: usize,
     /// For how many days texts are kept; 0: none are.
@@ -32,7 +32,7 @@ pub struct Output {
 impl Operation for GetInboxThread {
     const NAME: &'static str = "get_inbox_thread";
     const TITLE: &'static str = "Conversation with a person";
-    const DESCRIPTION: &'static str = "Returns the newest messages between your agents and a person, over all channels, with how each was told to the agent. \
+    const DESCRIPTION: &'static str = "Returns the newest messages and calls between your agents and a person, over all channels, with how each was told to the agent. \
         Texts are included while they are kept. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;

@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use crate::time;
 
-/// A message of a conversation with a person.
+/// A message or a call of a conversation with a person.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InboxEntryView {
-    /// The message, or the event of a message from the person.
+    /// message or call.
+    kind: &'static str,
+    /// The message, the event of a message from the person, or the call.
     id: String,
     agent_id: String,
     channel: String,
@@ -21,6 +23,7 @@ pub struct InboxEntryView {
     /// Your address.
     own_address: String,
     /// Outbound: pending, accepted, sent, delivered, read, failed or unconfirmed. Inbound: delivered to the agent, or waiting.
+    /// Of a call: that of the call, such as completed or no-answer.
     status: String,
     /// Inbound: when the agent got it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,6 +43,15 @@ pub struct InboxEntryView {
     /// The number of attachments, where the text is kept.
     #[serde(skip_serializing_if = "is_empty")]
     attachments: usize,
+    /// Calls, when they have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<i64>,
+    /// Calls: who spoke for you, such as agent or machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handled_by: Option<String>,
+    /// Calls: why they ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_reason: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -54,7 +66,15 @@ fn is_empty(number: &usize) -> bool {
 
 impl From<InboxEntry> for InboxEntryView {
     fn from(entry: InboxEntry) -> Self {
+        let kind = if entry.call.is_some() { "call" } else { "message" };
+        let (duration_seconds, handled_by, end_reason) = entry.call.map_or((None, None, None), |call| {
+            (call.duration_seconds, call.handled_by, call.end_reason)
+        });
         Self {
+            kind,
+            duration_seconds,
+            handled_by,
+            end_reason,
             id: entry.id,
             agent_id: entry.agent.host_id().to_owned(),
             channel: entry.channel,

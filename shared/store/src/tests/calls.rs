@@ -463,6 +463,12 @@ both_engines! {
         receive(db, vec![status_report("CA0", CallStatus::Busy, 5)]).await;
         assert_eq!(db.list_calls_of_org(org, None, true, 10, None).await.unwrap().len(), 2);
         assert!(db.list_calls_of_org(org, None, false, 10, Some("call_x")).await.unwrap().is_empty());
+        let remote = calls[1].remote_number.clone();
+        let numbers = ["+19995550000".to_owned(), remote];
+        assert_eq!(db.list_calls_with(org, Some(&colleague.id), &numbers, 10).await.unwrap()[0].id, calls[1].id);
+        assert_eq!(db.list_calls_with(org, None, &numbers, 2).await.unwrap().len(), 2);
+        assert!(db.list_calls_with(org, None, &numbers[..1], 10).await.unwrap().is_empty());
+        assert_eq!(db.list_calls_with(&stranger.org_id, None, &numbers, 10).await.unwrap().len(), 1);
         assert_eq!(db.find_call_of_org(org, "CA1").await.unwrap().unwrap().id, calls[1].id);
         assert!(db.find_call_of_org(&stranger.org_id, "CA1").await.unwrap().is_none());
     }

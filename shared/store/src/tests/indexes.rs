@@ -235,6 +235,10 @@ async fn show_inbox(store: &Store, agent: &Agent, busy: &Agent, now: Timestamp) 
         store.list_received(org, Some(&busy.id), contact, 20).await.unwrap();
     }
     store.purge_kept_texts(now).await.unwrap();
+    store
+        .list_calls_with(org, Some(&busy.id), &[PERSON.to_owned()], 20)
+        .await
+        .unwrap();
     store.find_takeover_of(&busy.id, PERSON, now).await.unwrap();
     store.list_takeovers(org, "", 9, now).await.unwrap();
     let contacts = [(&busy.id, PERSON.to_owned())];
