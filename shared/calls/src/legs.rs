@@ -107,6 +107,7 @@ pub(crate) async fn charge_inbound(
         outcome: AttemptOutcome::Accepted,
         detail: None,
         disclosed_to: None,
+        trace: None,
         at: now,
     };
     calls.store.settle_send(settled).await.map(drop)

@@ -194,7 +194,9 @@ pub use sealed_contents::{SealedColumn, SealedContent, SealedCursor};
 pub use sender_modes::SenderModes;
 pub use sender_orders::{OrderState, OrderStep, SenderOrder};
 pub use senders::{NewSender, Registration, Sender, SenderChange};
-pub use sends::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend};
+pub use sends::{
+    Acceptance, AcceptedSend, AttemptOutcome, Found, Look, STAGES, SendResult, SettledSend, StageTimes, TraceStep,
+};
 pub use service_charges::ServiceCharge;
 pub use store::{DatabaseSettings, PoolStatus, ReadSettings, Store};
 pub use subject_erasure::{ErasedKey, ErasedRow, SubjectReceipt, VendorResource};

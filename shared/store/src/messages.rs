@@ -11,6 +11,7 @@ use sqlx::types::Json;
 use crate::{
     Store, StoreError,
     engine::{Sql, on_reader, on_writer},
+    sends::{Look, TraceStep, trace},
 };
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -358,20 +359,40 @@ impl Store {
         Ok(rows.into_iter().filter_map(readable).collect())
     }
 
-    /// Sets the time of the next check; changes nothing when the message is settled.
-    /// `is_counted`: the carrier answered, so this check counts towards the maximum.
-    pub async fn schedule_check(&self, message: &MessageId, at: Timestamp, is_counted: bool) -> Result<(), StoreError> {
-        const SQL: &str =
-            "UPDATE messages SET check_at = $2, checks = checks + $3 WHERE id = $1 AND check_at IS NOT NULL";
+    /// Sets the time of the next check, and adds the look that has found nothing to the trace; changes nothing when the message is
+    /// settled. `is_counted`: the carrier answered, so this check counts towards the maximum.
+    pub async fn schedule_check(
+        &self,
+        message: &MessageId,
+        at: Timestamp,
+        is_counted: bool,
+        look: Look,
+    ) -> Result<(), StoreError> {
+        // A carrier that does not answer is asked for a day: the trace has the first looks.
+        const SQL: &str = "UPDATE messages SET check_at = $2, checks = checks + $3,
+                trace = CASE WHEN length(coalesce(trace, '')) < 1000 THEN coalesce(trace || ' ', '') || $4 ELSE trace END
+            WHERE id = $1 AND check_at IS NOT NULL";
+        let look = TraceStep::Looked(look).to_string();
         on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(message.as_str())
                 .bind(at)
                 .bind(i64::from(is_counted))
+                .bind(&look)
                 .execute(db)
                 .await
                 .map(drop)
         })?;
         Ok(())
+    }
+
+    /// Finds what a message has gone through. Empty: no outcome yet, or of a former release.
+    pub async fn find_trace(&self, message: &MessageId) -> Result<Vec<TraceStep>, StoreError> {
+        const SQL: &str = "SELECT trace FROM messages WHERE id = $1";
+        let found: Option<Option<String>> = on_reader!(self, |db| sqlx::query_scalar(SQL)
+            .bind(message.as_str())
+            .fetch_optional(db)
+            .await)?;
+        Ok(found.flatten().as_deref().map(trace::parse).unwrap_or_default())
     }
 }

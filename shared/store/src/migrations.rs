@@ -120,6 +120,7 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(79, "0079_budget_alerts_by_time"),
     portable!(80, "0080_tainted_texts"),
     portable!(81, "0081_takeovers"),
+    portable!(82, "0082_trace"),
 ];
 
 impl Step {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use butt_dial_domain::{AgentId, Channel, Clock, MessageId};
 use butt_dial_providers::simulator::{self, SimulatedMessage};
-use butt_dial_store::Store;
+use butt_dial_store::{Found, Look, Store};
 use serde_json::Value;
 
 use super::{Account, Agent, Gateways, Transport, eventually};
@@ -83,8 +83,13 @@ impl TestContext {
     /// Makes the check of the message due now, as if its sender had exceeded its time.
     pub async fn make_check_due(&self, message: &str) {
         let now = Clock::System.now();
+        let look = Look {
+            at: now,
+            took: Duration::ZERO,
+            found: Found::NoAnswer,
+        };
         self.store
-            .schedule_check(&MessageId::from(message), now, false)
+            .schedule_check(&MessageId::from(message), now, false, look)
             .await
             .unwrap();
     }

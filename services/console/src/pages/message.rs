@@ -8,6 +8,7 @@ use butt_dial_domain::Failure;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
+use super::message_stages;
 use crate::{
     app::App,
     format::{self, clock_time, exact_time, list, masked, money, text, time},
@@ -107,8 +108,9 @@ fn way(app: &App, message: &Value) -> Markup {
                     p class="small muted" { "Code " code { (text(message, "code")) } @if let Some(code) = message["providerCode"].as_str() { ", of the carrier " code { (code) } } }
                 }))
             }
+            (message_stages::render(list(message, "stages")))
             ol class="timeline" {
-                @for step in steps { (timeline_step(message, step)) }
+                @for step in steps { (timeline_step(app, message, step)) }
                 @if let Some(at) = message["nextCheckAt"].as_str() {
                     li class="warn" {
                         span class="when small muted" { (time(at, app.clock().now())) }
@@ -121,12 +123,13 @@ fn way(app: &App, message: &Value) -> Markup {
     }
 }
 
-fn timeline_step(message: &Value, step: &Value) -> Markup {
+fn timeline_step(app: &App, message: &Value, step: &Value) -> Markup {
     let outcome = text(step, "outcome");
     let tone = match outcome {
         "accepted" | "delivered" | "read" | "sent" | "allow" => Tone::Ok,
         "failed" | "refused" | "undelivered" => Tone::Bad,
-        "unknown" | "unconfirmed" | "advise" => Tone::Warn,
+        "unknown" | "unconfirmed" | "advise" | "nothing" | "no_answer" => Tone::Warn,
+        "outcome" => Tone::Ok,
         _ => Tone::Plain,
     };
     let title = match text(step, "kind") {
@@ -136,6 +139,8 @@ fn timeline_step(message: &Value, step: &Value) -> Markup {
             step["number"].as_i64().unwrap_or(1),
             text(message, "provider")
         ),
+        "look" => format!("Looked at {}", text(message, "provider")),
+        "fallback" => format!("Sent by {} instead", format::channel(outcome)),
         "report" => format!("{} reports: {outcome}", text(message, "provider")),
         _ => format!("The agent was told: {outcome}"),
     };
@@ -157,6 +162,15 @@ fn timeline_step(message: &Value, step: &Value) -> Markup {
                             " By " (text(step, "replica")) "."
                         }
                         @if let Some(detail) = step["detail"].as_str() { p class="small" { q { (detail) } } }
+                    }
+                    "look" => {
+                        p class="muted small" {
+                            (match outcome { "outcome" => "The carrier knows the outcome.", "nothing" => "The carrier does not have the message (yet).", _ => "The carrier did not answer." })
+                            " Took " (step["milliseconds"].as_i64().unwrap_or_default()) " ms."
+                        }
+                    }
+                    "fallback" => {
+                        p class="small" { a href=(app.path(&format!("/messages/{}", text(step, "messageId")))) { "See that message" } }
                     }
                     "told" => {
                         p class="muted small" { @if step["isDelivered"] == true { "Received by the agent." } @else { "Waits for the agent." } }

@@ -27,6 +27,7 @@ pub mod keys;
 mod limit_forms;
 pub mod members;
 pub mod message;
+mod message_stages;
 pub mod messages;
 pub mod numbers;
 pub mod overview;

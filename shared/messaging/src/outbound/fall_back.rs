@@ -95,7 +95,7 @@ pub async fn find_sent(outbound: &Outbound, agent: &AgentId, key: &str) -> Resul
 }
 
 /// Derives the key on the next channel. It is a valid key too, so a long one is shortened to its hash.
-fn key_on(key: &str, channel: Channel) -> String {
+pub(super) fn key_on(key: &str, channel: Channel) -> String {
     let derived = format!("{key}:{channel}");
     if derived.len() <= MAX_KEY {
         return derived;

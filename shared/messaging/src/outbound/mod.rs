@@ -58,7 +58,10 @@ pub use handle::{Outbound, OutboundSettings};
 pub(crate) use help_reply::build_help_reply;
 pub(crate) use internal_carrier::ID as INTERNAL_CARRIER;
 pub use mail_options::MailRequest;
-pub use organization::{Attempt, MessageCounts, MessageFilter, MessageHistory, MessagesFound, StatusReport};
+pub use organization::{
+    Attempt, Fallback, Found, Look, MessageCounts, MessageFilter, MessageHistory, MessagesFound, StatusReport,
+    TraceStep,
+};
 pub use preflight::Preflight;
 pub use receipt::{PartReceipt, SendReceipt, describe};
 pub use refusals::{error_code, explain, hint_after_receipt};

@@ -1,10 +1,10 @@
 //! The messages of an organization, for its administrators.
 
-use butt_dial_domain::{AgentId, Code, Failure, MessageId, OrgId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, Code, Failure, MessageId, OrgId, clock::Timestamp};
 use butt_dial_store::Message;
-pub use butt_dial_store::{Attempt, MessageCounts, MessageFilter, MessagesFound};
+pub use butt_dial_store::{Attempt, Found, Look, MessageCounts, MessageFilter, MessagesFound, TraceStep};
 
-use super::Outbound;
+use super::{Outbound, fall_back};
 
 /// The longest page of a list.
 pub const MAX_PAGE: u32 = butt_dial_domain::bounds::PAGE;
@@ -26,8 +26,19 @@ pub struct MessageHistory {
     /// Statuses that the agent was told of, with their times.
     pub reports: Vec<StatusReport>,
     pub idempotency_key: String,
+    /// How long the stages of the send took, and the looks of the reconciler.
+    pub trace: Vec<TraceStep>,
+    /// The message on the next channel, which was sent instead of this one.
+    pub fallback: Option<Fallback>,
     /// When the carrier's last report arrived.
     pub reported_at: Option<Timestamp>,
+}
+
+/// A message that was sent on another channel because this one had failed.
+pub struct Fallback {
+    pub message: String,
+    pub channel: String,
+    pub at: Timestamp,
 }
 
 /// A status that the agent was told of.
@@ -91,8 +102,15 @@ impl Outbound {
         let message = self.store.find_message_of_org(org, id).await?.ok_or_else(unknown)?;
         let attempts = self.store.list_attempts(&message.id).await?;
         let (reported_at, idempotency_key) = self.store.find_message_times(&message.id).await?.ok_or_else(unknown)?;
+        let (reports, follow_up) = self.list_reports(&message.agent, &message.id).await?;
+        let fallback = match follow_up {
+            None if message.failure.is_some() => self.find_fallback(&message, &idempotency_key).await?,
+            found => found,
+        };
         Ok(MessageHistory {
-            reports: self.list_reports(&message.agent, &message.id).await?,
+            reports,
+            fallback,
+            trace: self.store.find_trace(&message.id).await?,
             message,
             attempts,
             idempotency_key,
@@ -100,10 +118,41 @@ impl Outbound {
         })
     }
 
-    async fn list_reports(&self, agent: &AgentId, id: &MessageId) -> Result<Vec<StatusReport>, Failure> {
-        let mut reports = Vec::new();
+    /// Finds the message on the next channel, which the same request has sent at once.
+    async fn find_fallback(&self, message: &Message, key: &str) -> Result<Option<Fallback>, Failure> {
+        // A key that was given back has the id of its message behind it.
+        let freed = format!(" {}", message.id);
+        let key = key.strip_suffix(&freed).unwrap_or(key);
+        for channel in Channel::MESSAGES {
+            let key = fall_back::key_on(key, channel);
+            if let Some(next) = self.store.find_message_by_key(&message.agent, &key).await? {
+                return Ok(Some(Fallback {
+                    message: next.id.into_string(),
+                    channel: channel.as_str().to_owned(),
+                    at: next.created_at,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lists the statuses that the agent was told of, and the fallback of the failure among them.
+    async fn list_reports(
+        &self,
+        agent: &AgentId,
+        id: &MessageId,
+    ) -> Result<(Vec<StatusReport>, Option<Fallback>), Failure> {
+        let (mut reports, mut fallback) = (Vec::new(), None);
         for status in REPORTED {
             if let Some(event) = self.store.find_event(agent, &format!("evt_{id}_{status}")).await? {
+                let of = |name: &str| event.data[name].as_str().map(str::to_owned);
+                if let Some((message, channel)) = of("fallbackMessageId").zip(of("fallingBackTo")) {
+                    fallback = Some(Fallback {
+                        message,
+                        channel,
+                        at: event.created_at,
+                    });
+                }
                 reports.push(StatusReport {
                     status,
                     at: event.created_at,
@@ -112,6 +161,6 @@ impl Outbound {
             }
         }
         reports.sort_by_key(|report| report.at);
-        Ok(reports)
+        Ok((reports, fallback))
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use butt_dial_domain::{Channel, Failure, ids};
+use butt_dial_store::StageTimes;
 use futures::future::BoxFuture;
 use tracing::Instrument;
 
@@ -69,53 +70,57 @@ impl Outbound {
 
     #[tracing::instrument(level = "debug", name = "send", skip_all, fields(channel = %request.channel))]
     async fn run_pipeline(self: &Arc<Self>, request: SendRequest) -> Result<SendReceipt, Failure> {
+        let mut times = StageTimes::default();
         let authorize = authorize::authorize(self, request, Binding::Bind);
-        let authorized = self.timed("authorize", Box::pin(authorize)).await?;
+        let authorized = self.timed("authorize", &mut times, Box::pin(authorize)).await?;
 
         let validate = async { validate::validate(&self.vault, self.clock.now(), authorized) };
-        let valid = self.timed("validate", Box::pin(validate)).await?;
+        let valid = self.timed("validate", &mut times, Box::pin(validate)).await?;
 
         let deduplicate = idempotency::deduplicate(self, valid);
-        let new = match self.timed("deduplicate", Box::pin(deduplicate)).await? {
+        let new = match self.timed("deduplicate", &mut times, Box::pin(deduplicate)).await? {
             Deduplicated::New(message) => message,
             Deduplicated::Prior(prior) => return idempotency::replay(self, prior).await,
         };
         length::check_early(self, &new.message, &new.contact).await?;
 
         let comply = comply::comply(self, *new);
-        let mut compliant = self.timed("comply", Box::pin(comply)).await?;
+        let mut compliant = self.timed("comply", &mut times, Box::pin(comply)).await?;
 
         if let Some(at) = compliant.message.scheduled_at {
             let schedule = schedule::schedule(self, compliant, at);
-            return self.timed("schedule", Box::pin(schedule)).await;
+            return self.timed("schedule", &mut times, Box::pin(schedule)).await;
         }
 
         disclose::disclose(self, &mut compliant)?;
         if compliant.message.channel == Channel::Email {
             let headers = mail_headers::add_headers(self, &mut compliant);
-            self.timed("headers", Box::pin(headers)).await?;
+            self.timed("headers", &mut times, Box::pin(headers)).await?;
         }
 
         let reserve = reserve::reserve(self, compliant);
-        let reserved = match self.timed("reserve", Box::pin(reserve)).await? {
+        let reserved = match self.timed("reserve", &mut times, Box::pin(reserve)).await? {
             Reservation::Reserved(message) => message,
             Reservation::Prior(prior) => return idempotency::replay(self, prior).await,
         };
 
         self.metrics.record_reserved(reserved.estimate);
         let dispatch = dispatch::dispatch(self, *reserved);
-        let dispatched = self.timed("dispatch", Box::pin(dispatch)).await;
+        let dispatched = self.timed("dispatch", &mut times, Box::pin(dispatch)).await;
 
-        self.timed("record", Box::pin(record::record(self, dispatched))).await
+        let record = record::record(self, dispatched, times);
+        self.timed("record", &mut times, Box::pin(record)).await
     }
 
     /// Traces and measures a stage. `work` is boxed, so that the pipeline's own future stays small.
-    async fn timed<T>(&self, stage: &'static str, work: BoxFuture<'_, T>) -> T {
+    async fn timed<T>(&self, stage: &'static str, times: &mut StageTimes, work: BoxFuture<'_, T>) -> T {
         let started = Instant::now();
         let result = work
             .instrument(tracing::debug_span!("stage", otel.name = %format_args!("send {stage}"), stage))
             .await;
-        self.metrics.record_stage(stage, started.elapsed());
+        let took = started.elapsed();
+        times.note(stage, took);
+        self.metrics.record_stage(stage, took);
         result
     }
 }

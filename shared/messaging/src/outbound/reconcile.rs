@@ -9,9 +9,12 @@ use butt_dial_domain::{
     message::Content,
     ports::carrier::{CarrierAcceptance, Dispatch, ListedMessage, Outcome, Reconciliation, RefusalClass},
 };
-use butt_dial_store::{AttemptOutcome, ConsentStatus, Message, SendResult, SettledSend, StoreError, Unsettled};
+use butt_dial_store::{
+    AttemptOutcome, ConsentStatus, Found, Look, Message, SendResult, SettledSend, StoreError, TraceStep, Unsettled,
+};
 use chrono::TimeDelta;
 use futures::StreamExt;
+use tokio::time::Instant;
 
 use super::{
     Outbound, dispatch::send_once, internal_carrier, record::accepted_result, refusals::error_code,
@@ -32,6 +35,9 @@ const LATE_ARRIVAL: TimeDelta = TimeDelta::seconds(60);
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::hours(24);
 /// How long a listed message stays claimed, so that two unknown sends cannot claim the same one.
 const CLAIM: Duration = Duration::from_secs(48 * 3_600);
+
+/// The result of a message that no check has found.
+const UNCONFIRMED: (SendResult, AttemptOutcome) = (SendResult::Unconfirmed, AttemptOutcome::Unconfirmed);
 
 /// The result of a check.
 enum Finding {
@@ -75,6 +81,7 @@ impl Outbound {
 #[tracing::instrument(level = "debug", name = "reconcile", skip_all, fields(message_id = %unsettled.message.id))]
 async fn check(outbound: &Outbound, unsettled: Unsettled) -> Result<(), StoreError> {
     let message = &unsettled.message;
+    let (at, started) = (outbound.clock.now(), Instant::now());
     // A sender keeps its account.
     let account = outbound
         .store
@@ -100,10 +107,18 @@ async fn check(outbound: &Outbound, unsettled: Unsettled) -> Result<(), StoreErr
         // The carrier is not configured now; a later start may configure it again.
         None => Finding::NoAnswer,
     };
+    let look = |found| Look {
+        at,
+        took: started.elapsed(),
+        found,
+    };
     match finding {
-        Finding::Settled(result) => settle(outbound, message, result, AttemptOutcome::Reconciled).await,
-        Finding::NotFound => handle_not_found(outbound, message).await,
-        Finding::NoAnswer => handle_no_answer(outbound, message).await,
+        Finding::Settled(result) => {
+            let look = look(Found::Outcome);
+            settle(outbound, message, (result, AttemptOutcome::Reconciled), look).await
+        }
+        Finding::NotFound => handle_not_found(outbound, message, look(Found::Nothing)).await,
+        Finding::NoAnswer => handle_no_answer(outbound, message, look(Found::NoAnswer)).await,
     }
 }
 
@@ -259,22 +274,22 @@ fn estimate(message: &Message) -> Micros {
     Micros(message.estimate)
 }
 
-async fn handle_not_found(outbound: &Outbound, message: &Message) -> Result<(), StoreError> {
+async fn handle_not_found(outbound: &Outbound, message: &Message, look: Look) -> Result<(), StoreError> {
     // The first delay led to the first check, so the next delay has the number of checks made, this one included.
     let checks = usize::try_from(message.checks).map_or(usize::MAX, |before| before.saturating_add(1));
     match outbound.settings.reconcile_after.get(checks) {
         Some(wait) => {
             let at = outbound.clock.now() + TimeDelta::from_std(*wait).unwrap_or(LEASE);
-            outbound.store.schedule_check(&message.id, at, true).await
+            outbound.store.schedule_check(&message.id, at, true, look).await
         }
-        None => settle(outbound, message, SendResult::Unconfirmed, AttemptOutcome::Unconfirmed).await,
+        None => settle(outbound, message, UNCONFIRMED, look).await,
     }
 }
 
-async fn handle_no_answer(outbound: &Outbound, message: &Message) -> Result<(), StoreError> {
+async fn handle_no_answer(outbound: &Outbound, message: &Message, look: Look) -> Result<(), StoreError> {
     let now = outbound.clock.now();
     if now - message.created_at > GIVE_UP_AFTER {
-        return settle(outbound, message, SendResult::Unconfirmed, AttemptOutcome::Unconfirmed).await;
+        return settle(outbound, message, UNCONFIRMED, look).await;
     }
     let wait = outbound
         .settings
@@ -283,15 +298,18 @@ async fn handle_no_answer(outbound: &Outbound, message: &Message) -> Result<(), 
         .copied()
         .unwrap_or(Duration::from_secs(60));
     let wait = TimeDelta::from_std(wait).unwrap_or(LEASE).min(TimeDelta::seconds(30));
-    outbound.store.schedule_check(&message.id, now + wait, false).await
+    outbound
+        .store
+        .schedule_check(&message.id, now + wait, false, look)
+        .await
 }
 
 /// Persists the outcome, and notifies the agent, which was answered `pending`.
 async fn settle(
     outbound: &Outbound,
     message: &Message,
-    result: SendResult,
-    outcome: AttemptOutcome,
+    (result, outcome): (SendResult, AttemptOutcome),
+    look: Look,
 ) -> Result<(), StoreError> {
     let status = result.status().as_str();
     let known = result.clone();
@@ -301,13 +319,18 @@ async fn settle(
         outcome,
         detail: None,
         disclosed_to: None,
+        trace: Some(TraceStep::Looked(look)),
         at: outbound.clock.now(),
     };
     let told = settle_and_tell(outbound, &message.agent, message.channel, settled).await;
     // Another message has this carrier id: what the carrier listed was not this one.
     if matches!(told, Err(StoreError::Conflict)) {
         tracing::warn!(message_id = %message.id, "listed message belongs to another send");
-        return Box::pin(handle_not_found(outbound, message)).await;
+        let look = Look {
+            found: Found::Nothing,
+            ..look
+        };
+        return Box::pin(handle_not_found(outbound, message, look)).await;
     }
     if told? {
         outbound.metrics.record_reconciled(&message.carrier, status);

@@ -9,7 +9,7 @@ use butt_dial_domain::{
     ports::carrier::{CarrierAcceptance, Outcome, Refusal, RefusalClass},
     sms,
 };
-use butt_dial_store::{ConsentBasis, ConsentMethod, SendResult, SettledSend, StoreError};
+use butt_dial_store::{ConsentBasis, ConsentMethod, SendResult, SettledSend, StageTimes, StoreError, TraceStep};
 use chrono::TimeDelta;
 
 use super::{
@@ -27,11 +27,18 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// Attempts times interval is as long as the reconciler leaves the message alone.
 const MAX_ATTEMPTS: u32 = 60;
 
-/// Persists the outcome and builds the receipt, or the error of a refusal.
-pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> Result<SendReceipt, Failure> {
+/// Persists the outcome with the durations of the stages, and builds the receipt, or the error of a refusal.
+pub(super) async fn record(
+    outbound: &Arc<Outbound>,
+    dispatched: Dispatched,
+    times: StageTimes,
+) -> Result<SendReceipt, Failure> {
     let Dispatched { message, outcome } = dispatched;
     let outcome = with_segments(&message, outcome);
-    let settled = settled_send(outbound, &message, &outcome);
+    let settled = SettledSend {
+        trace: Some(TraceStep::Sent(times)),
+        ..settled_send(outbound, &message, &outcome)
+    };
     outbound.metrics.record_settled(&settled.result, message.estimate);
     if let Outcome::Refused(Refusal {
         class: class @ (RefusalClass::OptedOut | RefusalClass::OptedOutOfMarketing),
@@ -113,6 +120,7 @@ fn settled_send(outbound: &Outbound, message: &ReservedMessage, outcome: &Outcom
         outcome: attempt_outcome(outcome),
         detail,
         disclosed_to: message.disclosed_to.clone(),
+        trace: None,
         at: now,
     }
 }

@@ -272,6 +272,7 @@ async fn withdraw(outbound: Arc<Outbound>, id: MessageId, failure: Code) {
             outcome: AttemptOutcome::NotSent,
             detail: None,
             disclosed_to: None,
+            trace: None,
             at: outbound.clock.now(),
         };
         if outbound.store.settle_send(settled).await.is_ok() || outbound.tasks.is_closed() {

@@ -1,7 +1,9 @@
 //! `get_message_timeline`: one message with its way through the pipeline and the carrier's reports.
 
 use butt_dial_domain::{Code, Failure, Scope, message::Status};
-use butt_dial_messaging::outbound::{Attempt, MessageHistory, StatusReport, UNCONFIRMED_HINT, explain};
+use butt_dial_messaging::outbound::{
+    Attempt, Fallback, Found, Look, MessageHistory, StatusReport, TraceStep, UNCONFIRMED_HINT, explain,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,8 @@ pub struct Output {
     #[serde(flatten)]
     message: MessageView,
     idempotency_key: String,
+    /// How long the stages of the send took, in their order. Empty: no outcome yet, or of a former release.
+    stages: Vec<Stage>,
     /// Oldest first.
     timeline: Vec<Step>,
     /// The meaning of the failure, and the way out.
@@ -42,11 +46,21 @@ pub struct Explanation {
     remediation: Option<String>,
 }
 
+/// A stage of a send.
+#[derive(Serialize, JsonSchema)]
+pub struct Stage {
+    /// authorize, validate, deduplicate, comply, reserve (limits, content, budget; the message is stored) or dispatch (the request to the
+    /// carrier).
+    stage: &'static str,
+    microseconds: u64,
+}
+
 /// A step of a message.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// stored (the rules allowed it, its cost is reserved), attempt, told (the agent was told of a status), or report.
+    /// stored (the rules allowed it, its cost is reserved), attempt, look (the
+    /// reconciler looks at the carrier), fallback (sent on another channel instead), told (the agent was told of a status), or report.
     kind: &'static str,
     at: String,
     /// The end of an attempt.
@@ -57,7 +71,7 @@ pub struct Step {
     /// The number of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<i64>,
-    /// The outcome of an attempt, or a status.
+    /// The outcome of an attempt, a status, what a look has found (outcome, nothing or no_answer), or the channel of a fallback.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +82,9 @@ pub struct Step {
     /// The agent has received the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     is_delivered: Option<bool>,
+    /// The message of a fallback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
 }
 
 impl Step {
@@ -82,6 +99,7 @@ impl Step {
             detail: None,
             replica: None,
             is_delivered: None,
+            message_id: None,
         }
     }
 }
@@ -111,6 +129,51 @@ impl From<StatusReport> for Step {
     }
 }
 
+impl From<Look> for Step {
+    fn from(look: Look) -> Self {
+        let found = match look.found {
+            Found::Outcome => "outcome",
+            Found::Nothing => "nothing",
+            Found::NoAnswer => "no_answer",
+        };
+        Self {
+            milliseconds: Some(i64::try_from(look.took.as_millis()).unwrap_or(i64::MAX)),
+            outcome: Some(found.to_owned()),
+            ..Self::new("look", time(look.at))
+        }
+    }
+}
+
+impl From<Fallback> for Step {
+    fn from(fallback: Fallback) -> Self {
+        Self {
+            outcome: Some(fallback.channel),
+            message_id: Some(fallback.message),
+            ..Self::new("fallback", time(fallback.at))
+        }
+    }
+}
+
+/// Returns the measured stages of a message, and the looks at the carrier as steps.
+fn split(trace: Vec<TraceStep>) -> (Vec<Stage>, Vec<Step>) {
+    let (mut stages, mut looks) = (Vec::new(), Vec::new());
+    for step in trace {
+        match step {
+            TraceStep::Sent(times) => {
+                stages = times
+                    .iter()
+                    .map(|(stage, took)| Stage {
+                        stage,
+                        microseconds: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                    })
+                    .collect();
+            }
+            TraceStep::Looked(look) => looks.push(look.into()),
+        }
+    }
+    (stages, looks)
+}
+
 impl From<MessageHistory> for Output {
     fn from(history: MessageHistory) -> Self {
         let message = history.message;
@@ -126,10 +189,13 @@ impl From<MessageHistory> for Output {
         });
         let attempts = history.attempts.into_iter().map(Step::from);
         let reports = history.reports.into_iter().map(Step::from);
+        let (stages, looks) = split(history.trace);
         let mut timeline: Vec<Step> = [stored]
             .into_iter()
             .chain(attempts)
+            .chain(looks)
             .chain(report)
+            .chain(history.fallback.map(Step::from))
             .chain(reports)
             .collect();
         timeline.sort_by(|one, other| one.at.cmp(&other.at));
@@ -147,6 +213,7 @@ impl From<MessageHistory> for Output {
         };
         Self {
             idempotency_key: history.idempotency_key,
+            stages,
             timeline,
             explanation,
             next_check_at: message.check_at.map(time),
@@ -159,8 +226,8 @@ impl From<MessageHistory> for Output {
 impl Operation for GetMessageTimeline {
     const NAME: &'static str = "get_message_timeline";
     const TITLE: &'static str = "One message of my organization";
-    const DESCRIPTION: &'static str = "Returns one message of any agent of the organization with its attempts, the carrier's reports, and an explanation of its \
-        failure. Requires a team token.";
+    const DESCRIPTION: &'static str = "Returns one message of any agent of the organization with the durations of its stages, its attempts, the looks of the reconciler, the \
+        carrier's reports, its fallback, and an explanation of its failure. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {

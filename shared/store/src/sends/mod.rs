@@ -6,6 +6,7 @@ mod postgres;
 mod rows;
 pub(crate) mod sqlite;
 mod told;
+pub(crate) mod trace;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -21,6 +22,7 @@ use butt_dial_domain::{
 };
 
 pub(crate) use rows::time_text;
+pub use trace::{Found, Look, STAGES, StageTimes, TraceStep};
 
 /// A message that passed every check, with everything that is stored before it is sent.
 #[derive(Clone, bon::Builder)]
@@ -115,6 +117,8 @@ pub struct SettledSend {
     pub detail: Option<String>,
     /// The key of a person: the message says that an AI assistant writes. Stored if the message is accepted.
     pub disclosed_to: Option<String>,
+    /// Added to the trace of the message.
+    pub trace: Option<TraceStep>,
     pub at: Timestamp,
 }
 

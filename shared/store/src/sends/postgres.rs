@@ -83,18 +83,18 @@ const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status F
 // made while the table is new, scans the whole table for every batch after it has grown.
 const SETTLE: &str = "WITH item AS (
     SELECT id, status, outcome, detail, at, frees_key, final, carrier_id, carrier_status, segments, cost, failure, check_at,
-        disclosed
+        disclosed, trace
     FROM jsonb_to_recordset($1) AS i (id TEXT, status TEXT, outcome TEXT, detail TEXT, at TIMESTAMPTZ,
         frees_key INT, final INT, carrier_id TEXT, carrier_status TEXT, segments BIGINT, cost BIGINT, failure TEXT,
-        check_at TIMESTAMPTZ, disclosed TEXT)
+        check_at TIMESTAMPTZ, disclosed TEXT, trace TEXT)
 ), settled AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, verdict, carrier,
         estimate, day, attempts, created_at, idempotency_key, status, carrier_id, carrier_status, segments, cost, failure,
-        failure_detail, outcome, check_at, updated_at, settled_at)
+        failure_detail, outcome, check_at, updated_at, settled_at, trace)
     SELECT m.id, m.org_id, m.agent_id, m.channel, m.sender, m.recipient, m.request_hash, m.body_hash, m.verdict, m.carrier,
         m.estimate, m.day, m.attempts, m.created_at,
         CASE WHEN i.frees_key = 1 THEN m.idempotency_key || ' ' || m.id ELSE m.idempotency_key END,
-        i.status, i.carrier_id, i.carrier_status, i.segments, i.cost, i.failure, i.detail, i.outcome, i.check_at, i.at, i.at
+        i.status, i.carrier_id, i.carrier_status, i.segments, i.cost, i.failure, i.detail, i.outcome, i.check_at, i.at, i.at, i.trace
     FROM item i CROSS JOIN LATERAL (
         SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, verdict, carrier, estimate, day,
             attempts, created_at, idempotency_key
@@ -110,7 +110,8 @@ const SETTLE: &str = "WITH item AS (
             ELSE excluded.check_at END,
         content = CASE WHEN excluded.status = 'unknown' THEN messages.content END,
         fallback = CASE WHEN excluded.status IN ('accepted', 'unknown') THEN messages.fallback END,
-        idempotency_key = excluded.idempotency_key
+        idempotency_key = excluded.idempotency_key,
+        trace = coalesce(messages.trace || coalesce(' ' || excluded.trace, ''), excluded.trace)
     WHERE messages.status IN ('sending', 'unknown')
     RETURNING id, org_id, agent_id, channel, day, estimate, cost, status, budget_id, task_id
 ), released AS (

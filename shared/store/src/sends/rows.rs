@@ -3,7 +3,7 @@
 use butt_dial_domain::{AgentId, Channel, MessageId, Micros, OrgId, clock::Timestamp, message::ThreadRef};
 use serde::{Serialize, Serializer};
 
-use super::{AcceptedSend, SendResult, SettledSend};
+use super::{AcceptedSend, SendResult, SettledSend, TraceStep};
 
 /// Formats a time like sqlx does for SQLite, so that times in JSON and in columns can be compared.
 pub(crate) fn time_text(at: Timestamp) -> String {
@@ -12,6 +12,14 @@ pub(crate) fn time_text(at: Timestamp) -> String {
 
 fn as_time_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time_text(*at))
+}
+
+/// Writes a step without allocating. `None` is left out.
+fn as_text<S: Serializer>(step: &Option<&TraceStep>, serializer: S) -> Result<S::Ok, S::Error> {
+    match step {
+        Some(step) => serializer.collect_str(step),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn as_hex<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -120,6 +128,8 @@ pub struct SettleRow<'a> {
     check_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     disclosed: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    trace: Option<&'a TraceStep>,
 }
 
 impl<'a> From<&'a SettledSend> for SettleRow<'a> {
@@ -139,6 +149,7 @@ impl<'a> From<&'a SettledSend> for SettleRow<'a> {
             failure: None,
             check_at: None,
             disclosed: settled.disclosed_to.as_deref(),
+            trace: settled.trace.as_ref(),
         };
         match &settled.result {
             SendResult::Accepted {

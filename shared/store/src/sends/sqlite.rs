@@ -25,7 +25,7 @@ pub(crate) const TEMP_SCHEMA: &str = "
         content, keep, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
         budget_id, budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
-        check_at, disclosed, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id);
+        check_at, disclosed, trace, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id);
     CREATE TEMP VIEW accept_batch (items) AS SELECT NULL;
     CREATE TEMP VIEW settle_batch (items) AS SELECT NULL;
     CREATE TEMP VIEW write_batch (settling, accepting) AS SELECT NULL, NULL;
@@ -108,11 +108,11 @@ pub(crate) const TEMP_SCHEMA: &str = "
     CREATE TEMP TRIGGER settle INSTEAD OF INSERT ON settle_batch BEGIN
         DELETE FROM settling;
         INSERT INTO settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure, check_at,
-                disclosed, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id)
+                disclosed, trace, org_id, agent_id, channel, day, estimate, cost, budget_id, task_id)
             SELECT m.id, value ->> 'status', value ->> 'outcome', value ->> 'detail', value ->> 'at', value ->> 'frees_key',
                 value ->> 'carrier_id', value ->> 'carrier_status', value ->> 'segments', value ->> 'failure',
                 CASE WHEN value ->> 'final' = 0 AND m.carrier_id IS NOT NULL THEN value ->> 'at' ELSE value ->> 'check_at' END,
-                value ->> 'disclosed',
+                value ->> 'disclosed', value ->> 'trace',
                 m.org_id, m.agent_id, m.channel, m.day, m.estimate,
                 CASE WHEN value ->> 'final' = 1 THEN coalesce(m.price, (value ->> 'cost') + m.extended, m.estimate) END,
                 m.budget_id, m.task_id
@@ -122,7 +122,8 @@ pub(crate) const TEMP_SCHEMA: &str = "
                 failure_detail = s.detail, outcome = s.outcome, settled_at = s.at, check_at = s.check_at, updated_at = s.at,
                 content = CASE WHEN s.status = 'unknown' THEN content END,
                 fallback = CASE WHEN s.status IN ('accepted', 'unknown') THEN fallback END,
-                idempotency_key = CASE WHEN s.frees_key = 1 THEN idempotency_key || ' ' || messages.id ELSE idempotency_key END
+                idempotency_key = CASE WHEN s.frees_key = 1 THEN idempotency_key || ' ' || messages.id ELSE idempotency_key END,
+                trace = coalesce(messages.trace || coalesce(' ' || s.trace, ''), s.trace)
             FROM settling s WHERE messages.id = s.id;
         INSERT INTO spend (scope, period, held, settled, cap)
             SELECT scope, period, -SUM(estimate), SUM(cost), NULL FROM (

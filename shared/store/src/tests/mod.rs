@@ -215,6 +215,7 @@ fn settled(message: &MessageId, result: SendResult) -> SettledSend {
         outcome,
         detail: None,
         disclosed_to: None,
+        trace: None,
         at: morning() + seconds(1),
     }
 }

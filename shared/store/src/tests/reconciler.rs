@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use butt_dial_domain::message::Status;
 
 use super::*;
-use crate::Unsettled;
+use crate::{Found, Look, TraceStep, Unsettled};
 
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 
@@ -27,6 +27,14 @@ async fn accept(store: &Store, agent: &Agent, key: &str, check_at: Timestamp) ->
     };
     store.accept_send(send.clone()).await.unwrap();
     send.id
+}
+
+fn look(at: Timestamp) -> Look {
+    Look {
+        at,
+        took: std::time::Duration::from_millis(31),
+        found: Found::Nothing,
+    }
 }
 
 both_engines! {
@@ -121,12 +129,20 @@ both_engines! {
             let message = db.find_message(&id).await.unwrap().unwrap();
             (message.checks, message.check_at)
         };
-        db.schedule_check(&id, morning() + seconds(10), true).await.unwrap();
+        db.schedule_check(&id, morning() + seconds(10), true, look(morning())).await.unwrap();
         assert_eq!(checks().await, (1, Some(morning() + seconds(10))));
-        db.schedule_check(&id, morning() + seconds(20), false).await.unwrap();
+        db.schedule_check(&id, morning() + seconds(20), false, look(morning())).await.unwrap();
         assert_eq!(checks().await, (1, Some(morning() + seconds(20))));
-        db.schedule_check(&id, morning() + seconds(30), true).await.unwrap();
+        db.schedule_check(&id, morning() + seconds(30), true, look(morning())).await.unwrap();
         assert_eq!(checks().await, (2, Some(morning() + seconds(30))));
+        let looked = TraceStep::Looked(look(morning()));
+        assert_eq!(db.find_trace(&id).await.unwrap(), [looked; 3]);
+        // A trace ends before it is long.
+        for _ in 0..99 {
+            db.schedule_check(&id, morning() + seconds(30), false, look(morning())).await.unwrap();
+        }
+        let long = db.find_trace(&id).await.unwrap().len();
+        assert!((40..80).contains(&long), "{long}");
 
         assert_eq!(claim(db, 10, morning() + seconds(29)).await.len(), 0);
         assert_eq!(claim(db, 10, morning() + seconds(30)).await[0].message.checks, 2);
@@ -137,7 +153,7 @@ both_engines! {
         for (n, result) in [accepted(1), failed(false), failed(true), SendResult::Unconfirmed].into_iter().enumerate() {
             let id = accept(db, &agent, &format!("k{n}"), morning()).await;
             db.settle_send(settled(&id, result)).await.unwrap();
-            db.schedule_check(&id, morning(), true).await.unwrap();
+            db.schedule_check(&id, morning(), true, look(morning())).await.unwrap();
             let message = db.find_message(&id).await.unwrap().unwrap();
             assert_eq!((message.check_at, message.checks), (None, 0));
         }

@@ -4,6 +4,7 @@ use butt_dial_domain::message::Status;
 use futures::future::join_all;
 
 use super::*;
+use crate::{Found, Look, StageTimes, TraceStep};
 
 async fn send(store: &Store, agent: &Agent, key: &str) -> MessageId {
     let send = text(agent, key);
@@ -107,6 +108,26 @@ both_engines! {
         assert_eq!(money(db, &agent).await, (0, 0));
         assert_eq!(usage(db, &agent).await, (0, 0));
         assert_eq!(db.count(CONTENTS).await, 0);
+    }
+
+    async fn trace_grows_with_each_outcome(db: &Database) {
+        let agent = new_agent(db).await;
+        let (id, plain) = (send(db, &agent, "k").await, send(db, &agent, "plain").await);
+        assert_eq!(db.find_trace(&id).await.unwrap(), []);
+        let mut times = StageTimes::default();
+        times.note("dispatch", std::time::Duration::from_millis(7));
+        let look = Look { at: morning(), took: std::time::Duration::from_millis(31), found: Found::Outcome };
+        let steps = [TraceStep::Sent(times), TraceStep::Looked(look)];
+        let first = SettledSend { trace: Some(steps[0]), ..settled(&id, unknown(morning())) };
+        let without = settled(&plain, accepted(1));
+        tokio::try_join!(db.settle_send(first), db.settle_send(without)).unwrap();
+        assert_eq!(db.find_trace(&id).await.unwrap(), steps[..1]);
+        // An outcome without a step changes nothing of it.
+        assert!(db.settle_send(settled(&id, unknown(morning()))).await.unwrap());
+        let last = SettledSend { trace: Some(steps[1]), ..settled(&id, accepted(1)) };
+        assert!(db.settle_send(last).await.unwrap());
+        assert_eq!(db.find_trace(&id).await.unwrap(), steps);
+        assert_eq!(db.find_trace(&plain).await.unwrap(), []);
     }
 
     async fn unknown_outcome_keeps_reservation_and_content(db: &Database) {
