@@ -192,3 +192,87 @@ def test_viewer_neither_writes_nor_runs(claimed, person):
             headers={"Sec-Fetch-Site": "same-origin"},
         )
         assert "does not include this" in answer.text(), path
+
+
+def run_scenario(page, title, person):
+    """Opens a scenario, and returns what runs its steps."""
+    page.goto(f"/console/scenarios?person=%2B{person[1:]}")
+    page.click(f"a[aria-label='Begin: {title}']")
+
+    def run(expected=None):
+        page.click("#step button:has-text('Run')")
+        page.wait_for_selector("#step [role=status]")
+        text = page.inner_text("#step [role=status]")
+        if expected:
+            assert expected in text, text
+        if page.locator("#step a:has-text('Next step')").count():
+            page.click("#step a:has-text('Next step')")
+        return text
+
+    return run
+
+
+def test_scenarios_run_step_by_step(claimed):
+    _, owner = claimed
+    page = owner.page
+    page.goto("/console/scenarios")
+    assert page.locator("a:has-text('Begin')").count() == 7
+    owner.picture("scenarios")
+    run = run_scenario(page, "STOP, and what a send then gets", "+14155550181")
+    run("Done")
+    until(lambda: "STOP" in page.inner_text(".thread"))
+    owner.picture("scenario")
+    run("CONTACT_OPTED_OUT")
+    run("revoked")
+    run("Done")
+    page.wait_for_timeout(500)
+    run("messageId")
+    wait_until(page, "Welcome back.")
+    run = run_scenario(page, "A one-time code", "+14155550182")
+    run("challengeId")
+    run("Code")
+    assert len(page.input_value("[name=arg-code]")) == 6
+    run("verified")
+    run()
+    assert not owner.problems, owner.problems
+
+
+def test_scenarios_show_fallback_and_reconciliation(claimed):
+    program, owner = claimed
+    page = owner.page
+    run = run_scenario(page, "A carrier fails, another channel takes over", "+14155550183")
+    run("Done")
+    page.wait_for_timeout(500)
+    run("Done")
+    run('"insteadOf": "whatsapp"')
+    run = run_scenario(page, "A lost answer, and how it is reconciled", "+14155550184")
+    run("Done")
+    run("pending")
+    run()
+    settled = lambda: (page.click("#step button:has-text('Run')"), page.inner_text("#step [role=status]"))[1]
+    until(lambda: "delivered" in settled() or "accepted" in settled())
+    page.click("#step a:has-text('The message')")
+    page.click("summary:has-text('Stages of the send')")
+    wait_until(page, "Request to the carrier")
+    owner.picture("message-stages")
+    token = agent_token(program)
+    assert token
+
+
+def test_scenarios_run_calls_without_scripts(claimed, person):
+    program, owner = claimed
+    one = person(program, java_script_enabled=False)
+    one.context.add_cookies(owner.context.cookies())
+    run = run_scenario(one.page, "A call with an interruption", "+14155550185")
+    run("callId")
+    # The telephone rings first.
+    status = "#step [role=status]"
+    until(lambda: (one.page.click("#step button:has-text('Run')"), "spoken" in one.page.inner_text(status))[1])
+    one.page.click("#step a:has-text('Next step')")
+    run("Done")
+    one.page.wait_for_timeout(1_000)
+    assert "Seven is fine" in run()
+    run("Done")
+    # A value that a person types stays text.
+    one.page.goto("/console/scenarios?name=text&step=0&person=%3Cb%3Ex&agent=%3Cscript%3E")
+    assert one.page.locator("main script").count() == 0 and one.page.locator("main b").count() == 0

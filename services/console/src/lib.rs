@@ -28,9 +28,9 @@ use futures::FutureExt;
 
 use app::App;
 use pages::{
-    account, agent, agents, alerts, anomalies, approvals, audit, call, callbacks, calls, check, confirm, connect,
-    dead_letters, do_not_contact, find, inbox, invitation, keys, members, message, messages, numbers, overview,
-    playground, providers, setup, sign_in, simulator, spend, system,
+    account, agent, agents, alerts, anomalies, approvals, audit, call, callbacks, calls, check, confirm,
+    connect, dead_letters, do_not_contact, find, inbox, invitation, keys, members, message, messages, numbers,
+    overview, playground, providers, scenarios, setup, sign_in, simulator, spend, system,
 };
 
 /// The largest form.
@@ -100,6 +100,7 @@ fn router(app: &App) -> Router {
         .route("/console/spend", get(spend::show).post(spend::act))
         .route("/console/dead-letters", get(dead_letters::show).post(dead_letters::act))
         .route("/console/simulator", get(simulator::show).post(simulator::act))
+        .route("/console/scenarios", get(scenarios::show).post(scenarios::run))
         .route("/console/playground", get(playground::show).post(playground::run))
         .route("/console/system", get(system::show))
         .route("/console/account", get(account::show).post(account::act))

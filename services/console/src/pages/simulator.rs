@@ -119,7 +119,7 @@ async fn change_conditions(app: &App, posted: &Posted, phones: &Phones) -> Resul
     Ok(())
 }
 
-fn required(text: &str) -> Result<&str, Failure> {
+pub fn required(text: &str) -> Result<&str, Failure> {
     match text.is_empty() {
         true => Err(Failure::new(Code::InvalidArgument, "type the words to say").detail("fields", vec!["text"])),
         false => Ok(text),
@@ -135,12 +135,12 @@ fn choice(text: &str) -> Result<(Channel, &str), Failure> {
     })
 }
 
-fn elsewhere() -> Failure {
+pub fn elsewhere() -> Failure {
     Failure::new(Code::Conflict, "the simulator does not run in this program")
 }
 
 /// Returns the addresses of senders.
-fn own(senders: &[Sender]) -> Vec<OwnAddress> {
+pub fn own(senders: &[Sender]) -> Vec<OwnAddress> {
     let address = |sender: &Sender| OwnAddress {
         channel: sender.channel,
         address: sender.address.clone(),
@@ -190,7 +190,9 @@ async fn render(app: &App, member: &Member, query: &Query, failed: Option<(&Post
         failed,
     };
     let body = html! {
-        (parts::head("Simulator", "A telephone for each simulated person. No message or call here leaves this machine.", &html! {}))
+        (parts::head("Simulator", "A telephone for each simulated person. No message or call here leaves this machine.", &html! {
+            @if rights::operates(member.role()) { a class="button" href=(app.path("/scenarios")) { "Scenarios" } }
+        }))
         @if senders.is_empty() {
             section class="card flush" aria-label="Telephone" {
                 (parts::empty("No agent has an address yet", "A person can write to an agent as soon as it has a number or a mail address.", Some((&app.path("/agents"), "Give an agent an address"))))
@@ -220,7 +222,7 @@ fn normalized(text: &str) -> String {
     parsed.map_or_else(|_| text.to_owned(), |address| address.as_str().to_owned())
 }
 
-fn absent(app: &App) -> Markup {
+pub fn absent(app: &App) -> Markup {
     html! {
         (parts::head("Simulator", "A telephone for each simulated person.", &html! {}))
         @if app.is_simulated() {
