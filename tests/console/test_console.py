@@ -454,3 +454,18 @@ def test_first_page_is_small(claimed):
     program, owner = claimed
     response = owner.context.request.get(f"{program.url}/console", headers={"Accept-Encoding": "identity"})
     assert len(response.body()) < 50_000 and response.headers["cache-control"] == "no-store"
+
+
+def test_messages_are_found_by_the_id_at_the_carrier(claimed):
+    program, owner = claimed
+    token = json.loads(program.command("bootstrap", "--json"))["agentToken"]
+    send = {"to": "+14155550177", "channel": "sms", "body": "Hi", "threadId": "thread-9"}
+    sent = program.rest("POST", "/api/v1/send-message", token, send)
+    program.rest("POST", "/api/v1/send-message", token, {**send, "to": "+14155550178", "threadId": "other"})
+    for field, value in [("carrier", sent["providerMessageId"]), ("thread", "thread-9")]:
+        owner.go("/messages")
+        owner.page.click("summary:has-text('Rule, thread')")
+        owner.page.fill(f"#{field}", value)
+        owner.page.click("button:has-text('Filter')")
+        rows = owner.page.locator("section[aria-label=Messages] tbody tr")
+        assert rows.count() == 1 and "+141•••77" in rows.inner_text()

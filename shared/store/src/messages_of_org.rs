@@ -28,6 +28,8 @@ pub struct MessageFilter<'a> {
     /// The code of the failure, or the carrier's.
     pub code: Option<&'a str>,
     pub thread: Option<&'a str>,
+    /// The carrier's id of the message.
+    pub carrier_id: Option<&'a str>,
 }
 
 /// A page of messages, newest first.
@@ -77,6 +79,7 @@ impl Store {
                     WHEN status IN ('sending', 'unknown') THEN 'pending' ELSE status END)
                 AND ($7 IS NULL OR recipient = $7) AND ($8 IS NULL OR rule = $8)
                 AND ($9 IS NULL OR failure = $9 OR stage_error = $9) AND ($10 IS NULL OR thread_id = $10)
+                AND ($12 IS NULL OR carrier_id = $12)
             ORDER BY created_at DESC, id DESC LIMIT $11";
         const END: &str = "SELECT created_at, id FROM messages WHERE org_id = $1 AND (created_at, id) < ($2, $3)
             ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET $4";
@@ -100,6 +103,7 @@ impl Store {
                 .bind(filter.code)
                 .bind(filter.thread)
                 .bind(i64::from(limit))
+                .bind(filter.carrier_id)
                 .fetch_all(db)
                 .await
         })?;

@@ -42,6 +42,8 @@ pub struct Query {
     rule: String,
     code: String,
     thread: String,
+    /// The carrier's id.
+    carrier: String,
     before: String,
     /// The newest message of the page, for its live part.
     #[serde(skip_serializing)]
@@ -49,7 +51,7 @@ pub struct Query {
 }
 
 impl Query {
-    fn fields(&self) -> [(&'static str, &str); 8] {
+    fn fields(&self) -> [(&'static str, &str); 9] {
         [
             ("agent", self.agent.trim()),
             ("channel", self.channel.trim()),
@@ -58,6 +60,7 @@ impl Query {
             ("rule", self.rule.trim()),
             ("code", self.code.trim()),
             ("thread", self.thread.trim()),
+            ("carrier", self.carrier.trim()),
             ("before", self.before.trim()),
         ]
     }
@@ -90,13 +93,21 @@ impl Query {
     }
 
     fn is_filtered(&self) -> bool {
-        self.fields()[..7].iter().any(|(_, value)| !value.is_empty())
+        self.fields()[..8].iter().any(|(_, value)| !value.is_empty())
     }
 
     /// Returns the arguments of the operation.
     fn args(&self) -> Value {
         let names = [
-            "agentId", "channel", "status", "contact", "rule", "code", "threadId", "before",
+            "agentId",
+            "channel",
+            "status",
+            "contact",
+            "rule",
+            "code",
+            "threadId",
+            "providerMessageId",
+            "before",
         ];
         let pairs = names.into_iter().zip(self.fields());
         let given = pairs.filter(|(_, (_, value))| !value.is_empty());
@@ -209,6 +220,14 @@ fn filters(app: &App, query: &Query, agents: &[Value]) -> Markup {
                 (Field::new("code", "Error code").value(&query.code).filter())
                 button { "Filter" }
                 @if query.is_filtered() { a class="button" href=(app.path("/messages")) { "Clear" } }
+            }
+            details class="small" open[[&query.rule, &query.thread, &query.carrier].iter().any(|value| !value.is_empty())] {
+                summary { "Rule, thread, id at the carrier" }
+                div class="filters" {
+                    (Field::new("rule", "Rule").value(&query.rule).filter())
+                    (Field::new("thread", "Thread").value(&query.thread).filter())
+                    (Field::new("carrier", "Id at the carrier").value(&query.carrier).filter())
+                }
             }
         }
     }

@@ -66,6 +66,7 @@ impl Outbound {
             filter.rule,
             filter.code,
             filter.thread,
+            filter.carrier_id,
         ];
         if texts
             .into_iter()

@@ -37,6 +37,8 @@ pub struct Args {
     /// The code of the failure, or the carrier's.
     code: Option<String>,
     thread_id: Option<String>,
+    /// The carrier's id of the message.
+    provider_message_id: Option<String>,
     /// nextCursor of the page before.
     before: Option<String>,
     /// A message: the result also counts the newer ones.
@@ -100,6 +102,7 @@ impl Operation for ListMessages {
             rule: args.rule.as_deref(),
             code: args.code.as_deref(),
             thread: args.thread_id.as_deref(),
+            carrier_id: args.provider_message_id.as_deref(),
         };
         let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let newer = match &args.newer_than {

@@ -74,6 +74,10 @@ both_engines! {
         ] {
             assert_eq!(list(db, &agent, filter).await, std::slice::from_ref(&failed_id), "{filter:?}");
         }
+        let sent = SendResult::Accepted { carrier_id: "SM7".into(), carrier_status: "queued".into(), segments: None, cost: 1 };
+        db.settle_send(settled(&id, sent)).await.unwrap();
+        let by_carrier = MessageFilter { carrier_id: Some("SM7"), ..none };
+        assert_eq!(list(db, &agent, by_carrier).await, std::slice::from_ref(&id));
     }
 
     async fn finds_and_counts_of_own_organization_only(db: &Database) {
