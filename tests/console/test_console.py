@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import sqlite3
 import time
 import urllib.error
 
@@ -454,6 +455,37 @@ def test_first_page_is_small(claimed):
     program, owner = claimed
     response = owner.context.request.get(f"{program.url}/console", headers={"Accept-Encoding": "identity"})
     assert len(response.body()) < 50_000 and response.headers["cache-control"] == "no-store"
+
+
+def dead_letters(program, *rows):
+    """Stores reports that can't be applied, as a fault leaves them: each a number and a reason."""
+    with sqlite3.connect(f"{program.directory.name}/butt-dial.db", timeout=20) as database:
+        for number, reason in rows:
+            at = f"2026-11-30T00:00:{number:02}+00:00"
+            database.execute(
+                "INSERT INTO dead_letters (id, reason, payload, created_at) VALUES (?, ?, ?, ?)",
+                (f"ddl_{number:04}", reason, b"x", at),
+            )
+
+
+def test_dead_letters_of_one_cause_are_dropped_after_a_preview(fresh, person):
+    owner = person(fresh)
+    owner.claim()
+    dead_letters(fresh, (1, "unreadable"), (2, "unreadable"), (3, "data"), (4, "unreadable"))
+    owner.go("/dead-letters")
+    groups = owner.page.locator("section[aria-labelledby=groups] tbody tr")
+    assert groups.count() == 1 and "3" in groups.inner_text(), "a group of one is no group"
+    owner.picture("dead-letters")
+    owner.page.click("button:has-text('Drop all')")
+    wait_until(owner.page, "Drop 3 dead letters?")
+    dead_letters(fresh, (5, "unreadable"))
+    owner.page.click("button:has-text('Drop these 3')")
+    owner.confirm()
+    wait_until(owner.page, "3 of 3 were dropped.")
+    rows = owner.page.locator("section[aria-label='Dead letters'] tbody tr")
+    assert rows.count() == 2, "what came after the preview stays"
+    owner.go("/dead-letters")
+    assert owner.page.locator("section[aria-labelledby=groups]").count() == 0
 
 
 def test_messages_are_found_by_the_id_at_the_carrier(claimed):

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::confirm;
+use super::{confirm, dead_letter_groups as groups};
 use crate::{
     app::App,
     format::{field, list, text, time},
@@ -29,12 +29,15 @@ pub struct Query {
 
 /// `GET /dead-letters`
 pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQuery<Query>) -> Response {
-    render(&app, &member, &query, None).await
+    render(&app, &member, &query, &html! {}).await
 }
 
-/// `POST /dead-letters`: replays or drops one.
+/// `POST /dead-letters`: replays or drops one, or all of a group after a preview.
 pub async fn act(State(app): State<App>, posted: Posted) -> Response {
     let (member, here) = (&posted.member, app.path("/dead-letters"));
+    if posted.get("do").ends_with("-group") {
+        return of_group(&app, &posted).await;
+    }
     let args = json!({ "deadLetterId": posted.get("id") });
     let outcome = match posted.get("do") {
         "replay" => app.call_as_operator(member, "replay_dead_letter", args).await,
@@ -48,11 +51,38 @@ pub async fn act(State(app): State<App>, posted: Posted) -> Response {
     };
     match outcome {
         Ok(_) => Redirect::to(&here).into_response(),
-        Err(failure) => render(&app, member, &Query::default(), Some(&failure)).await,
+        Err(failure) => render(&app, member, &Query::default(), &failed(&failure)).await,
     }
 }
 
-async fn render(app: &App, member: &Member, query: &Query, failure: Option<&Failure>) -> Response {
+/// Shows what a step with a group would do, or does it.
+async fn of_group(app: &App, posted: &Posted) -> Response {
+    let (member, here) = (&posted.member, app.path("/dead-letters"));
+    let (is_drop, is_decided) = (posted.get("step") == "drop", posted.get("do") == "do-group");
+    if is_drop
+        && is_decided
+        && let Some(page) = confirm::required(app, posted, &here, "drop events for good")
+    {
+        return page;
+    }
+    let chosen = match groups::read(app, member).await {
+        Ok(found) => groups::choose(found, posted),
+        Err(failure) => return render(app, member, &Query::default(), &failed(&failure)).await,
+    };
+    let shown = match (chosen, is_decided) {
+        (None, _) => failed(&Failure::new(Code::NotFound, "none of these is left")),
+        (Some(group), false) => groups::preview(app, member, &group, is_drop),
+        (Some(group), true) => groups::apply(app, member, &group, is_drop).await,
+    };
+    render(app, member, &Query::default(), &shown).await
+}
+
+fn failed(failure: &Failure) -> Markup {
+    parts::failure(failure)
+}
+
+/// `outcome`: what an action has done, or why not.
+async fn render(app: &App, member: &Member, query: &Query, outcome: &Markup) -> Response {
     let mut args = json!({ "limit": PAGE });
     if !query.after.is_empty() {
         args["after"] = json!(query.after);
@@ -63,7 +93,13 @@ async fn render(app: &App, member: &Member, query: &Query, failure: Option<&Fail
     };
     let body = html! {
         (parts::head("Dead letters", "Reports of carriers that could not be applied, the oldest first. Nothing is lost while they are here.", &html! {}))
-        @if let Some(failure) = failure { (parts::failure(failure)) }
+        (outcome)
+        @if query.after.is_empty() {
+            @match groups::read(app, member).await {
+                Ok(found) => (groups::table(app, member, &found)),
+                Err(failure) => (parts::failure(&failure)),
+            }
+        }
         (table(app, member, query, list(&found, "deadLetters")))
     };
     page::member(app, member, Place::DeadLetters, "Dead letters", &body)

@@ -16,6 +16,7 @@ pub mod confirm;
 mod conflict;
 pub mod connect;
 mod contact_card;
+mod dead_letter_groups;
 pub mod dead_letters;
 pub mod do_not_contact;
 pub mod find;
