@@ -36,6 +36,16 @@ document.addEventListener("keydown", (event) => {
   search.focus();
   search.select();
 });
+// In a list of turns that has the focus, j and k go to the next and the last one. Elsewhere, single keys do nothing.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !["j", "k"].includes(event.key)) return;
+  const turn = event.target instanceof Element ? event.target.closest("[data-turns] li[tabindex]") : null;
+  if (!turn) return;
+  const next = event.key === "j" ? turn.nextElementSibling : turn.previousElementSibling;
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+});
 // The stream of a session that has ended says so, and the page asks for the sign-in.
 document.addEventListener("session-ended", () => location.reload());
 document.addEventListener("reload-page", () => location.reload());

@@ -4,7 +4,7 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Redirect, Response},
 };
-use butt_dial_domain::Failure;
+use butt_dial_domain::{Failure, clock::Timestamp};
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
@@ -23,12 +23,15 @@ use crate::{
     session::Posted,
 };
 
+/// Seconds without a word that a live call shows.
+const SILENT: i64 = 3;
+
 /// `GET /calls/{id}`
 pub async fn show(State(app): State<App>, member: Member, Path(id): Path<String>) -> Response {
     render(&app, &member, &id, None).await
 }
 
-/// `POST /calls/{id}`: speaks, or ends the call.
+/// `POST /calls/{id}`: speaks, transfers or ends the call.
 pub async fn act(State(app): State<App>, Path(id): Path<String>, posted: Posted) -> Response {
     let (member, agent) = (&posted.member, posted.get("agent"));
     let here = app.path(&format!("/calls/{id}"));
@@ -39,6 +42,16 @@ pub async fn act(State(app): State<App>, Path(id): Path<String>, posted: Posted)
             }
             app.call_as_agent(member, agent, "comms_end_call", json!({ "callId": id }))
                 .await
+        }
+        "transfer" => {
+            if let Some(page) = confirm::required(&app, &posted, &here, "transfer this call") {
+                return page;
+            }
+            let mut args = json!({ "callId": id, "to": posted.get("to") });
+            if let Some(words) = posted.optional("announcement") {
+                args["announcementText"] = json!(words);
+            }
+            app.call_as_agent(member, agent, "comms_transfer_call", args).await
         }
         _ => {
             app.call_as_agent(
@@ -52,10 +65,10 @@ pub async fn act(State(app): State<App>, Path(id): Path<String>, posted: Posted)
     };
     match outcome {
         Ok(_) => {
-            let action = if posted.get("do") == "end" {
-                "call.end"
-            } else {
-                "call.say"
+            let action = match posted.get("do") {
+                "end" => "call.end",
+                "transfer" => "call.transfer",
+                _ => "call.say",
             };
             if let Err(failure) = app.console().note_action(&member.inner, action, &id, json!({})).await {
                 tracing::warn!(code = failure.code.as_str(), "audit entry not written");
@@ -86,7 +99,7 @@ async fn render(app: &App, member: &Member, id: &str, failure: Option<&Failure>)
             (parts::head(&title, "", &html! {}))
         }
         @if let Some(failure) = failure { (parts::failure(failure)) }
-        div hx-sse:connect=(app.path(&format!("/live/calls/{id}"))) hx-swap="innerHTML" { (conversation(&call)) }
+        div hx-sse:connect=(app.path(&format!("/live/calls/{id}"))) hx-swap="innerHTML" { (conversation(&call, app.clock().now())) }
         @if is_live(&call) && rights::operates(member.role()) { (commands(app, member, &call)) }
         div class="grid wide" { (facts(app, &call)) (latency(&call)) }
     };
@@ -95,7 +108,7 @@ async fn render(app: &App, member: &Member, id: &str, failure: Option<&Failure>)
 
 /// Renders the part that is live.
 pub async fn live_part(app: &App, member: &Member, id: &str) -> Result<Markup, Failure> {
-    Ok(conversation(&find(app, member, id).await?))
+    Ok(conversation(&find(app, member, id).await?, app.clock().now()))
 }
 
 fn is_live(call: &Value) -> bool {
@@ -116,14 +129,24 @@ fn commands(app: &App, member: &Member, call: &Value) -> Markup {
                     button class="danger" name="do" value="end" { "End the call" }
                 }
             }
+            details {
+                summary { "Transfer the person to a telephone number" }
+                form class="form" method="post" action=(action) {
+                    (page::token(member))
+                    input type="hidden" name="agent" value=(text(call, "agentId"));
+                    (Field::new("to", "Number").required().hint("Such as +14155550188. The agent leaves the call.").render())
+                    (Field::new("announcement", "What the person hears first").render())
+                    div class="row" { button name="do" value="transfer" { "Transfer" } }
+                }
+            }
         }
     }
 }
 
-fn conversation(call: &Value) -> Markup {
+fn conversation(call: &Value, now: Timestamp) -> Markup {
     let live = &call["live"];
     html! {
-        section class="card" aria-labelledby="talk" {
+        section class="card" aria-labelledby="talk" data-turns {
             div class="card-head" {
                 h2 id="talk" { @if is_live(call) { "Live" } @else { "What was heard" } }
                 (status(call))
@@ -132,6 +155,7 @@ fn conversation(call: &Value) -> Markup {
                 p class="muted small" {
                     @match text(live, "handledBy") { "machine" => "The voicemail speaks for the agent.", _ => "The agent speaks." }
                     @if live["isPending"] == true { " The person waits for a reply." }
+                    @if let Some(seconds) = silence(list(live, "history"), now) { " Silent for " (seconds) " s." }
                 }
                 @let history = list(live, "history");
                 @if history.is_empty() { p class="muted" { "Nothing was said yet." } }
@@ -153,18 +177,24 @@ fn conversation(call: &Value) -> Markup {
                         @let (who, words) = line.split_once(": ").unwrap_or(("", line));
                         @let is_caller = who.to_lowercase().contains("caller");
                         @let (words, rest) = if is_caller { (words, None) } else { heard_and_unheard(words) };
-                        li class=(if is_caller { "them" } else { "us" }) {
+                        li class=(if is_caller { "them" } else { "us" }) tabindex="0" {
                             @if !who.is_empty() { span class="who" { (who) } }
                             p class="words" { (words) (unheard(rest)) }
                         }
                     }
                 }
-                p class="muted small" { "Struck words were planned, and the person interrupted before." }
+                p class="muted small" { "Struck words were planned, and the person interrupted before. In this list, " kbd { "j" } " and " kbd { "k" } " go to the next and the last turn." }
             } @else {
                 p class="muted" { "No words are kept: the call had none, or their retention has ended." }
             }
         }
     }
+}
+
+/// Returns how many seconds ago the last words were said, if that is long.
+fn silence(history: &[Value], now: Timestamp) -> Option<i64> {
+    let last = text(history.last()?, "at").parse::<Timestamp>().ok()?;
+    Some((now - last).num_seconds()).filter(|seconds| *seconds >= SILENT)
 }
 
 /// Splits a line of a transcript into what was heard and the rest of a reply that was cut.
