@@ -54,6 +54,7 @@ pub async fn act(State(app): State<App>, Path(id): Path<String>, posted: Posted)
         "suspend" => Some("suspend this agent"),
         "revoke" => Some("revoke a token"),
         "token" => Some("create a token"),
+        "rotate" => Some("replace the secret of a callback"),
         _ => None,
     };
     if let Some(page) = dangerous.and_then(|what| confirm::required(&app, &posted, &here, what)) {
@@ -116,6 +117,13 @@ async fn change(app: &App, posted: &Posted, id: &str) -> Result<Option<String>, 
             let args = json!({ "callbackUrl": posted.get("url") });
             app.call_as_agent(member, id, "set_callback_url", args).await?;
         }
+        "rotate" => {
+            let rotated = app
+                .call_as_agent(member, id, "rotate_callback_secret", json!({}))
+                .await?;
+            app.note(member, "callback.rotate", id, json!({})).await;
+            return Ok(Some(text(&rotated, "signingSecret").to_owned()));
+        }
         "address" => {
             let args =
                 json!({ "agentId": id, "channel_type": posted.get("kind"), "identifier": posted.optional("address") });
@@ -129,13 +137,13 @@ async fn change(app: &App, posted: &Posted, id: &str) -> Result<Option<String>, 
 fn shown_once(app: &App, back: &str, secret: &str) -> Response {
     let body = html! {
         div class="card" {
-            h1 { "New token" }
+            h1 { "New secret" }
             (parts::note(Tone::Warn, &html! { p { "It is shown once. Keep it where you keep passwords." } }))
             (parts::copyable("token", secret))
             div class="row" { a class="button primary" href=(back) { "I have kept it" } }
         }
     };
-    Html(page::open(app, "New token", &body).into_string()).into_response()
+    Html(page::open(app, "New secret", &body).into_string()).into_response()
 }
 
 async fn render(app: &App, member: &Member, id: &str, query: &Query, failure: Option<&Failure>) -> Response {
@@ -320,6 +328,14 @@ fn callback(app: &App, member: &Member, agent: &Value, failure: Option<&Failure>
                     (conflict::seen(&agent["callbackUrl"]))
                     (Field::new("url", "Address").kind("url").value(url).checked_by(failure).hint("https. Empty removes it.").render())
                     div class="row" { button class="primary" name="do" value="callback" { "Save" } }
+                }
+                @if rights::administers(member.role()) && !url.is_empty() {
+                    form class="tight" method="post" action=(app.path(&format!("/agents/{id}"))) {
+                        (page::token(member))
+                        input type="hidden" name="tab" value="callback";
+                        p class="hint" { "The requests are signed with a secret. The old one still signs for a day after it was replaced." }
+                        div class="row" { button name="do" value="rotate" { "Replace the secret" } }
+                    }
                 }
             } @else { p class="mono" { @if url.is_empty() { "none" } @else { (url) } } }
         }
