@@ -14,7 +14,7 @@ from program import Program
 
 AXE = pathlib.Path(os.environ["AXE"]).read_text()
 PAGES = [
-    "", "/setup", "/messages", "/calls", "/alerts", "/anomalies", "/agents", "/numbers", "/providers", "/callbacks", "/connect", "/inbox", "/simulator",
+    "", "/setup", "/messages", "/causes", "/calls", "/alerts", "/anomalies", "/agents", "/numbers", "/providers", "/callbacks", "/connect", "/inbox", "/simulator",
     "/playground", "/scenarios", "/scenarios?name=stop", "/check", "/approvals", "/do-not-contact", "/spend", "/keys", "/members", "/audit", "/dead-letters", "/system", "/account",
     "/inbox?contact=%2B14155550130", "/simulator?person=%2B14155550130", "/playground?tool=comms_list_events",
 ]

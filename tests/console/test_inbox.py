@@ -200,3 +200,24 @@ def test_calls_are_part_of_the_conversation(claimed):
     team = json.loads(program.command("bootstrap", "--json"))["teamToken"]
     thread = program.rest("GET", "/api/v1/inbox/thread?contact=%2B14155550175", team)["entries"]
     assert [entry["kind"] for entry in thread] == ["message", "call"] and thread[1]["status"] == "completed", thread
+
+
+def test_failures_are_counted_by_cause(claimed):
+    program, owner = claimed
+    page, token = owner.page, agent_token(program)
+    send = {"channel": "sms", "body": "Hi"}
+    for number in ["+14155550156", "+14155550157"]:
+        write(page, "STOP", number)
+        ledger = f"/api/v1/consents?contact=%2B{number[1:]}"
+        team = json.loads(program.command("bootstrap", "--json"))["teamToken"]
+        until(lambda: program.rest("GET", ledger, team)["entries"])
+        failure = refused(program, "/api/v1/send-message", token, {**send, "to": number})
+        assert failure["code"] == "CONTACT_OPTED_OUT"
+    owner.go("/messages")
+    page.click("text=What went wrong")
+    row = page.locator("tbody tr:has-text('CONTACT_OPTED_OUT')")
+    assert row.count() == 1 and "refused" in row.inner_text(), page.inner_text("main")
+    assert int(row.locator("[data-label=Number]").inner_text()) >= 2
+    owner.picture("causes")
+    row.locator("a").click()
+    wait_until(page, "Refused sends")

@@ -28,7 +28,7 @@ use futures::FutureExt;
 
 use app::App;
 use pages::{
-    account, agent, agents, alerts, anomalies, approvals, audit, call, callbacks, calls, check, confirm,
+    account, agent, agents, alerts, anomalies, approvals, audit, call, callbacks, calls, causes, check, confirm,
     connect, dead_letters, do_not_contact, find, inbox, invitation, keys, members, message, messages, numbers,
     overview, playground, providers, scenarios, setup, sign_in, simulator, spend, system,
 };
@@ -74,6 +74,7 @@ fn router(app: &App) -> Router {
         .route("/console/setup", get(setup::show))
         .route("/console/setup/{step}", post(setup::act))
         .route("/console/messages", get(messages::show).post(messages::send))
+        .route("/console/causes", get(causes::show))
         .route("/console/messages/{id}", get(message::show).post(message::reveal))
         .route("/console/overview.csv", get(overview::table))
         .route("/console/inbox", get(inbox::show).post(inbox::act))

@@ -183,6 +183,7 @@ async fn render(app: &App, member: &Member, query: &Query, failed: Option<(&Post
     let found = app.call(member, "list_messages", query.args()).await;
     let body = html! {
         (parts::head("Messages", "What your agents have sent, newest first. Addresses of people are masked.", &html! {
+            a class="button" href=(app.path("/causes")) { "What went wrong" }
             @if rights::operates(member.role()) && !agents.is_empty() { a class="button primary" href="#new" { "New message" } }
         }))
         (filters(app, query, &agents))

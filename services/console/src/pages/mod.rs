@@ -11,6 +11,7 @@ pub mod audit;
 pub mod call;
 pub mod callbacks;
 pub mod calls;
+pub mod causes;
 pub mod check;
 pub mod confirm;
 mod conflict;
