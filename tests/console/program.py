@@ -29,7 +29,7 @@ class Program:
 
     def __init__(self, **settings):
         self.directory = tempfile.TemporaryDirectory()
-        self.port = free_port()
+        self.port = settings.get("PORT") or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = {
             "PATH": os.environ["PATH"],

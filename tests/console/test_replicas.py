@@ -8,6 +8,7 @@ import pytest
 
 from conftest import Person
 from program import BINARY
+from test_passkeys import Device
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "observability"))
 import system  # noqa: E402
@@ -26,8 +27,18 @@ class Replica:
 
 @pytest.fixture(scope="module")
 def running():
-    with system.System(BINARY, roles=ROLES) as running:
+    # Browsers have passkeys for names only.
+    with system.System(BINARY, roles=ROLES, host="localhost") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def owner(running, chromium):
+    owner = Person(chromium, Replica(running, "console-1"))
+    owner.claim()
+    yield owner
+    assert not owner.problems, owner.problems
+    owner.close()
 
 
 def send(running, **message):
@@ -37,10 +48,35 @@ def send(running, **message):
     return sent
 
 
-def test_session_counts_on_every_replica(running, chromium):
-    one, other = Replica(running, "console-1"), Replica(running, "console-2")
-    owner = Person(chromium, one)
-    owner.claim()
+def test_passkey_admits_on_another_replica(running, chromium, owner):
+    at_home = Replica(running, "console-1")
+    at_home.url = f"http://localhost:{running.proxy.port}"
+    person = Person(chromium, at_home)
+    person.authenticator = owner.authenticator
+    device = Device(person)
+    person.sign_in()
+    person.go("/account")
+    person.page.fill("#passkey-name", "Laptop")
+    person.page.click("text=Add a passkey")
+    person.page.click("text=Create the passkey")
+    person.page.wait_for_selector("#passkeys td:has-text('Laptop')")
+    assert len(device.keys()) == 1
+    person.page.click("text=Sign out")
+    person.page.wait_for_url("**/sign-in")
+    own = {"Sec-Fetch-Site": "same-origin"}
+    first, second = (f"http://127.0.0.1:{running.ports[name][0]}/console" for name in ("console-1", "console-2"))
+    options = person.context.request.post(f"{first}/passkey", form={"for": "sign-in"}, headers=own).json()
+    answer = person.page.evaluate("async (options) => JSON.stringify(await assertion(options))", options)
+    form = {"_passkey": answer, "next": ""}
+    admitted = person.context.request.post(f"{second}/sign-in", form=form, headers=own, max_redirects=0)
+    assert admitted.status == 303 and "bd_console=" in admitted.headers["set-cookie"]
+    again = person.context.request.post(f"{first}/sign-in", form=form, headers=own, max_redirects=0)
+    assert again.status == 403, "each answer counts once, on all replicas together"
+    person.close()
+
+
+def test_session_counts_on_every_replica(running, owner):
+    other = Replica(running, "console-2")
     page = owner.context.new_page()
     # Cookies belong to the host, whatever its port is.
     page.goto(f"{other.url}/console/messages")
@@ -69,5 +105,3 @@ def test_session_counts_on_every_replica(running, chromium):
     signed_out = time.monotonic()
     page.wait_for_url("**/sign-in*", timeout=5_000)
     assert time.monotonic() - signed_out < 2.5
-    assert not owner.problems, owner.problems
-    owner.close()

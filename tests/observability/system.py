@@ -175,7 +175,9 @@ def postgres_program(name):
 
 
 class System:
-    def __init__(self, binary, roles=None, settings=None):
+    def __init__(self, binary, roles=None, settings=None, host="127.0.0.1"):
+        # The host of the public address.
+        self.host = host
         self.binary = os.path.abspath(binary)
         self.role_counts = roles or ROLES
         self.settings = settings or {}
@@ -264,7 +266,7 @@ class System:
             for role, count in self.role_counts.items() for number in range(1, count + 1)
         }
         of = lambda role: [ports[0] for name, ports in self.ports.items() if name.rsplit("-", 1)[0] == role]
-        self.proxy = FrontProxy({"/webhooks": of("webhook-ingest"), "/relay": of("voice-relay"), "/": of("gateway")})
+        self.proxy = FrontProxy({"/webhooks": of("webhook-ingest"), "/relay": of("voice-relay"), "/console": of("console"), "/": of("gateway")})
         self.env = {
             **vendors,
             "DATABASE_URL": self.database_url,
@@ -274,7 +276,7 @@ class System:
             "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}",
             "CREDENTIALS_ENCRYPTION_KEY": "observability-test-key-of-this-run-only",
             "ORCHESTRATOR_SECURITY_TOKEN": "observability-test-orchestrator-token",
-            "WEBHOOK_BASE_URL": f"http://127.0.0.1:{self.proxy.port}",
+            "WEBHOOK_BASE_URL": f"http://{self.host}:{self.proxy.port}",
             "TRUSTED_PROXIES": "127.0.0.1",
             "ALLOW_PRIVATE_CALLBACKS": "true",
             "BLOB_URL": os.path.join(self.directory, "blobs"),

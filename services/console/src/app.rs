@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_accounts::{Console, Role, Sender};
+use butt_dial_accounts::{Console, Role, Sender, console::RelyingParty};
 use butt_dial_domain::{Clock, Code, Failure};
 use butt_dial_identity::Caller;
 use butt_dial_operations::{self as operations, Context, Definition, Product, RequestContext};
@@ -25,6 +25,7 @@ struct Parts {
     /// The path of the console, with the base path of the installation.
     base: String,
     public_host: Option<String>,
+    site: Option<RelyingParty>,
     overviews: Recent<Value>,
     senders: Recent<Arc<[Sender]>>,
     phones: Option<Phones>,
@@ -45,6 +46,7 @@ impl App {
             console: platform.product.console.clone(),
             base: format!("{}/console", platform.config.base_path),
             public_host,
+            site: RelyingParty::of(public, platform.config.port),
             overviews: Recent::default(),
             senders: Recent::default(),
             phones: platform.simulator.clone().map(Phones::new),
@@ -84,6 +86,21 @@ impl App {
     /// Returns the host of the public address, if it is known.
     pub fn public_host(&self) -> Option<&str> {
         self.0.public_host.as_deref()
+    }
+
+    /// Returns the site that passkeys are bound to. `None`: browsers have none for the address of this installation.
+    pub fn site(&self) -> Option<&RelyingParty> {
+        self.0.site.as_ref()
+    }
+
+    /// Returns the site that passkeys are bound to, or the failure for a person.
+    pub fn require_site(&self) -> Result<&RelyingParty, Failure> {
+        self.site().ok_or_else(|| {
+            Failure::new(
+                Code::InvalidArgument,
+                "passkeys need a public address with a name and https",
+            )
+        })
     }
 
     /// Returns the address of this installation for clients, without a slash at the end.

@@ -43,6 +43,8 @@ static STYLE: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("console", "css", CSS, include_bytes!("assets/console.css")));
 static OWN: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("console", "js", SCRIPT, include_bytes!("assets/console.js")));
+static PASSKEYS: LazyLock<Asset> =
+    LazyLock::new(|| Asset::new("passkeys", "js", SCRIPT, include_bytes!("assets/passkeys.js")));
 static HTMX: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("htmx-4.0.1", "js", SCRIPT, include_bytes!("assets/htmx.min.js")));
 static SSE: LazyLock<Asset> =
@@ -54,13 +56,13 @@ pub fn style() -> &'static str {
 }
 
 /// Returns the paths of the scripts below `assets/`, in the order in which they run.
-pub fn scripts() -> [&'static str; 3] {
-    [&HTMX.path, &SSE.path, &OWN.path]
+pub fn scripts() -> [&'static str; 4] {
+    [&HTMX.path, &SSE.path, &OWN.path, &PASSKEYS.path]
 }
 
 /// Serves a file.
 pub async fn serve(Path(path): Path<String>) -> Response {
-    let all = [&*STYLE, &*OWN, &*HTMX, &*SSE];
+    let all = [&*STYLE, &*OWN, &*PASSKEYS, &*HTMX, &*SSE];
     let Some(asset) = all.into_iter().find(|asset| asset.path == path) else {
         return StatusCode::NOT_FOUND.into_response();
     };

@@ -30,7 +30,7 @@ use app::App;
 use pages::{
     account, agent, agents, alerts, anomalies, approvals, audit, call, callbacks, calls, causes, check, confirm,
     connect, dead_letters, do_not_contact, find, inbox, invitation, keys, members, message, messages, numbers,
-    overview, playground, providers, scenarios, setup, sign_in, simulator, spend, system,
+    overview, passkeys, playground, providers, scenarios, setup, sign_in, simulator, spend, system,
 };
 
 /// The largest form.
@@ -70,6 +70,7 @@ fn router(app: &App) -> Router {
             "/console/invitation/{secret}",
             get(invitation::show).post(invitation::accept),
         )
+        .route("/console/passkey", post(passkeys::begin))
         .route("/console/confirm", post(confirm::confirm))
         .route("/console/setup", get(setup::show))
         .route("/console/setup/{step}", post(setup::act))

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use butt_dial_accounts::{
-    OpenSession,
+    Console, OpenSession,
     console::{Client, ConsoleMember, Session},
 };
 use sha2::{Digest, Sha256};
@@ -169,7 +169,7 @@ impl FromRequestParts<App> for Member {
             let next: String = url::form_urlencoded::byte_serialize(app.path(page).as_bytes()).collect();
             return Err(Redirect::to(&app.path(&format!("/sign-in?next={next}"))).into_response());
         };
-        if !session.has_otp {
+        if !Console::is_complete(&session) {
             return Err(Redirect::to(&app.path("/authenticator")).into_response());
         }
         let Some(inner) = ConsoleMember::of(session) else {
@@ -210,10 +210,15 @@ impl FromRequest<App> for OpenForm {
     }
 }
 
+/// Returns whether a form has the token of the session.
+pub fn has_token(token: &str, fields: &Fields) -> bool {
+    let given = fields.get(TOKEN).map_or("", String::as_str);
+    token.as_bytes().ct_eq(given.as_bytes()).into()
+}
+
 /// Returns the refusal of a form without the token of the session.
 pub fn refused_token(token: &str, fields: &Fields, app: &App) -> Option<Response> {
-    let given = fields.get(TOKEN).map_or("", String::as_str);
-    if token.as_bytes().ct_eq(given.as_bytes()).into() {
+    if has_token(token, fields) {
         return None;
     }
     let text = "This form belongs to another session. Open the page again and repeat what you did.";

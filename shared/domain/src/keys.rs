@@ -75,6 +75,21 @@ pub fn console_tries(id: &str) -> String {
     format!("console:tries:{id}")
 }
 
+/// A ceremony of a passkey that was begun, by the hash of its challenge.
+pub fn console_ceremony(hash: &str) -> String {
+    format!("console:passkey:{hash}")
+}
+
+/// Claimed by the answer to a challenge: each admits once.
+pub fn console_ceremony_used(hash: &str) -> String {
+    format!("console:passkey:{hash}:used")
+}
+
+/// The counter of ceremonies that an address has begun.
+pub fn console_ceremonies_of(address: &str) -> String {
+    format!("console:passkeys:{address}")
+}
+
 /// A limit of registrations: of an address, a domain or a mailbox.
 pub fn registration_limit(kind: &str, id: &str) -> String {
     format!("limit:{{registrations}}:{kind}:{id}")

@@ -29,6 +29,8 @@ pub struct OpenSession {
     pub is_operator: bool,
     /// The person has confirmed the secret of one-time passwords.
     pub has_otp: bool,
+    pub has_password: bool,
+    pub has_passkey: bool,
     pub otp_generation: i64,
     pub seen_at: Timestamp,
     pub confirmed_at: Timestamp,
@@ -64,6 +66,8 @@ struct SessionRow {
     user_id: String,
     email: String,
     is_operator: bool,
+    has_password: bool,
+    has_passkey: bool,
     otp_step: Option<i64>,
     otp_generation: i64,
     seen_at: Timestamp,
@@ -109,7 +113,8 @@ impl Store {
     ) -> Result<Option<OpenSession>, StoreError> {
         const FIND: &str =
             "SELECT s.id_hash, s.user_id, u.email, c.is_operator, c.otp_step, c.otp_generation, s.seen_at,
-                s.confirmed_at, s.org_id
+                s.confirmed_at, s.org_id, c.password_hash <> '' AS has_password,
+                EXISTS (SELECT 1 FROM console_passkeys p WHERE p.user_id = s.user_id) AS has_passkey
             FROM console_sessions s JOIN console_users c ON c.user_id = s.user_id JOIN users u ON u.id = s.user_id
             WHERE s.id_hash = $1 AND s.expires_at > $2 AND s.seen_at >= $3";
         const ORGS: &str = "SELECT m.org_id, o.name AS org_name, m.role FROM memberships m
@@ -136,6 +141,8 @@ impl Store {
             email: row.email,
             is_operator: row.is_operator,
             has_otp: row.otp_step.is_some(),
+            has_password: row.has_password,
+            has_passkey: row.has_passkey,
             otp_generation: row.otp_generation,
             seen_at: row.seen_at,
             confirmed_at: row.confirmed_at,

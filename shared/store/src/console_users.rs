@@ -4,7 +4,7 @@
 use butt_dial_domain::{OrgId, clock::Timestamp};
 
 use crate::{
-    Role, Store, StoreError,
+    NewPasskey, Role, Store, StoreError, console_passkeys,
     engine::{Tx, in_tx, on_reader, on_writer, with_timeout},
     memberships,
 };
@@ -14,18 +14,35 @@ use crate::{
 pub struct ConsoleUser {
     pub user_id: String,
     pub email: String,
+    /// Empty: the person has none, and signs in with passkeys.
     pub password_hash: String,
     pub otp_generation: i64,
     /// The time step of the last code that was used. `None`: the secret is not confirmed.
     pub otp_step: Option<i64>,
     pub is_operator: bool,
+    pub has_passkey: bool,
+}
+
+impl ConsoleUser {
+    /// Returns the hash of the password, if the person has one.
+    pub fn password(&self) -> Option<String> {
+        Some(self.password_hash.clone()).filter(|hash| !hash.is_empty())
+    }
+}
+
+/// The first way in of a person, or a new one that replaces all others.
+#[derive(Clone, Copy)]
+pub enum Access<'a> {
+    /// The hash of a password. The secret of one-time passwords is to be confirmed.
+    Password(&'a str),
+    Passkey(&'a NewPasskey),
 }
 
 /// The first owner of the installation.
 pub struct NewOwner<'a> {
     /// The address, and its normalized form.
     pub email: (&'a str, &'a str),
-    pub password_hash: &'a str,
+    pub access: Access<'a>,
     pub org: &'a OrgId,
 }
 
@@ -65,11 +82,11 @@ pub struct Invitation {
     pub expires_at: Timestamp,
 }
 
-/// Stores the password of a user, or replaces it. A new password needs a new secret of one-time passwords.
-async fn set_password_in(
+/// Stores the way in of a user. It replaces all former ones, and needs a new secret of one-time passwords.
+async fn set_access_in(
     tx: &mut Tx,
     user: &str,
-    password_hash: &str,
+    access: Access<'_>,
     is_operator: bool,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -79,6 +96,11 @@ async fn set_password_in(
             otp_generation = console_users.otp_generation + 1, updated_at = excluded.updated_at";
     const SESSIONS: &str = "DELETE FROM console_sessions WHERE user_id = $1";
     const CODES: &str = "DELETE FROM console_recovery_codes WHERE user_id = $1";
+    const PASSKEYS: &str = "DELETE FROM console_passkeys WHERE user_id = $1";
+    let password_hash = match access {
+        Access::Password(hash) => hash,
+        Access::Passkey(_) => "",
+    };
     in_tx!(tx, |db| {
         sqlx::query(SQL)
             .bind(user)
@@ -89,7 +111,11 @@ async fn set_password_in(
             .await?;
         sqlx::query(SESSIONS).bind(user).execute(&mut *db).await?;
         sqlx::query(CODES).bind(user).execute(&mut *db).await?;
+        sqlx::query(PASSKEYS).bind(user).execute(&mut *db).await?;
     });
+    if let Access::Passkey(passkey) = access {
+        console_passkeys::insert_in(tx, user, passkey, now).await?;
+    }
     Ok(())
 }
 
@@ -117,7 +143,7 @@ impl Store {
                 return Ok(Claim::Taken);
             }
             memberships::insert_in(&mut tx, owner.org, &user, Role::Owner, "system", None, now).await?;
-            set_password_in(&mut tx, &user, owner.password_hash, true, now).await?;
+            set_access_in(&mut tx, &user, owner.access, true, now).await?;
             tx.commit().await?;
             Ok(Claim::Claimed(user))
         })
@@ -126,7 +152,8 @@ impl Store {
 
     /// Finds a person by the normalized address.
     pub async fn find_console_user(&self, email_key: &str) -> Result<Option<ConsoleUser>, StoreError> {
-        const SQL: &str = "SELECT c.user_id, u.email, c.password_hash, c.otp_generation, c.otp_step, c.is_operator
+        const SQL: &str = "SELECT c.user_id, u.email, c.password_hash, c.otp_generation, c.otp_step, c.is_operator,
+                EXISTS (SELECT 1 FROM console_passkeys p WHERE p.user_id = c.user_id) AS has_passkey
             FROM users u JOIN console_users c ON c.user_id = u.id WHERE u.email_key = $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(email_key)
@@ -134,29 +161,40 @@ impl Store {
             .await)?)
     }
 
-    /// Replaces the password of a person, and ends the person's sessions other than `kept`.
+    /// Finds the normalized address of a person who signs in.
+    pub async fn find_console_address(&self, user: &str) -> Result<Option<String>, StoreError> {
+        const SQL: &str = "SELECT u.email_key FROM users u JOIN console_users c ON c.user_id = u.id WHERE u.id = $1";
+        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
+            .bind(user)
+            .fetch_optional(db)
+            .await)?)
+    }
+
+    /// Replaces the password of a person, or adds the first one, and ends the person's sessions other than `kept`. Returns false
+    /// when the person has not confirmed the secret of one-time passwords: a password alone admits no person.
     pub async fn change_console_password(
         &self,
         user: &str,
         password_hash: &str,
         kept: &str,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const PASSWORD: &str = "UPDATE console_users SET password_hash = $2, updated_at = $3 WHERE user_id = $1";
+    ) -> Result<bool, StoreError> {
+        const PASSWORD: &str = "UPDATE console_users SET password_hash = $2, updated_at = $3
+            WHERE user_id = $1 AND otp_step IS NOT NULL";
         const SESSIONS: &str = "DELETE FROM console_sessions WHERE user_id = $1 AND id_hash <> $2";
         with_timeout(async {
             let mut tx = self.begin().await?;
-            in_tx!(&mut tx, |db| {
-                sqlx::query(PASSWORD)
-                    .bind(user)
-                    .bind(password_hash)
-                    .bind(now)
-                    .execute(&mut *db)
-                    .await?;
+            let changed = in_tx!(&mut tx, |db| {
+                let password = sqlx::query(PASSWORD).bind(user).bind(password_hash).bind(now);
+                let changed = password.execute(&mut *db).await?.rows_affected();
                 sqlx::query(SESSIONS).bind(user).bind(kept).execute(&mut *db).await?;
+                changed
             });
+            if changed == 0 {
+                return Ok(false);
+            }
             tx.commit().await?;
-            Ok(())
+            Ok(true)
         })
         .await
     }
@@ -259,12 +297,11 @@ impl Store {
         })? > 0)
     }
 
-    /// Uses an invitation up and makes its person a member. `password_hash` is of a new password; without one, the person
-    /// keeps the present one. Returns the id of the person, or `None` when the invitation was used meanwhile.
+    /// Uses an invitation up and makes its person a member. Without `access`, the person keeps the present ways in. Returns the id of the person, or `None` when the invitation was used meanwhile.
     pub async fn accept_invitation(
         &self,
         invitation: &Invitation,
-        password_hash: Option<&str>,
+        access: Option<Access<'_>>,
         now: Timestamp,
     ) -> Result<Option<String>, StoreError> {
         const USE: &str = "UPDATE console_invitations SET used_at = $2
@@ -284,8 +321,8 @@ impl Store {
             let user = memberships::ensure_user_in(&mut tx, email, now).await?;
             let (org, by) = (&invitation.org_id, invitation.invited_by.as_str());
             memberships::insert_in(&mut tx, org, &user, invitation.role, by, None, now).await?;
-            if let Some(hash) = password_hash {
-                set_password_in(&mut tx, &user, hash, false, now).await?;
+            if let Some(access) = access {
+                set_access_in(&mut tx, &user, access, false, now).await?;
             }
             tx.commit().await?;
             Ok(Some(user))

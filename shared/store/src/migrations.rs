@@ -121,6 +121,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(80, "0080_tainted_texts"),
     portable!(81, "0081_takeovers"),
     portable!(82, "0082_trace"),
+    portable!(83, "0083_console_passkeys"),
 ];
 
 impl Step {

@@ -9,7 +9,7 @@ use butt_dial_domain::Failure;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{confirm, sign_in::recovery_page};
+use super::{confirm, passkeys, sign_in::recovery_page};
 use crate::{
     app::App,
     format::time,
@@ -35,7 +35,16 @@ pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQu
 pub async fn act(State(app): State<App>, posted: Posted) -> Response {
     let session = posted.member.session();
     let here = app.path("/account");
+    match passkeys::act(&app, &posted, &here).await {
+        Some(Ok(page)) => return page,
+        Some(Err(failure)) => return render(&app, &posted.member, &Query::default(), Some(&failure)).await,
+        None => {}
+    }
     match posted.get("do") {
+        "authenticator" => {
+            let page = confirm::required(&app, &posted, &here, "set up an authenticator");
+            return page.unwrap_or_else(|| Redirect::to(&app.path("/authenticator")).into_response());
+        }
         "password" => return change_password(&app, &posted, &here).await,
         "codes" => {
             if let Some(page) = confirm::required(&app, &posted, &here, "get new recovery codes") {
@@ -74,6 +83,10 @@ async fn render(app: &App, member: &Member, query: &Query, failure: Option<&Fail
         Ok(sessions) => sessions,
         Err(failure) => return page::member_failed(app, member, Place::Account, &failure),
     };
+    let passkeys = match app.console().list_passkeys(member.session()).await {
+        Ok(passkeys) => passkeys,
+        Err(failure) => return page::member_failed(app, member, Place::Account, &failure),
+    };
     let body = html! {
         (parts::head("My account", "", &html! {}))
         @if query.changed { (parts::note(Tone::Ok, &html! { p role="status" { "The password is changed, and other sessions have ended." } })) }
@@ -85,8 +98,9 @@ async fn render(app: &App, member: &Member, query: &Query, failure: Option<&Fail
                 @for membership in &member.session().memberships { dt { (membership.org_name) } dd { (membership.role.as_str()) } }
                 @if member.session().is_operator { dt { "This installation" } dd { "operator" } }
             }
-            p class="muted small" { "To set up a new authenticator, run " code { "butt-dial console-key --recover " (member.session().email) } " on the machine of the server. It prints a link that is valid for an hour." }
+            p class="muted small" { "If you lose all ways in, run " code { "butt-dial console-key --recover " (member.session().email) } " on the machine of the server. It prints a link that is valid for an hour and replaces password, authenticator and passkeys." }
         }
+        (passkeys::section(app, member, &passkeys))
         (table(app, member, &sessions))
         (secrets(app, member, failure))
     };
@@ -94,16 +108,29 @@ async fn render(app: &App, member: &Member, query: &Query, failure: Option<&Fail
 }
 
 fn secrets(app: &App, member: &Member, failure: Option<&Failure>) -> Markup {
-    let action = app.path("/account");
+    let (action, session) = (app.path("/account"), member.session());
+    if !session.has_otp {
+        return html! {
+            section class="card" aria-labelledby="password-title" {
+                h2 id="password-title" { "Password and authenticator" }
+                p class="muted" { "You sign in with passkeys. A password with an authenticator app is a second way in, for devices without your passkeys." }
+                form method="post" action=(action) {
+                    (page::token(member))
+                    button name="do" value="authenticator" { "Set up an authenticator" }
+                }
+            }
+        };
+    }
     html! {
         div class="grid wide" {
             section class="card" aria-labelledby="password-title" {
                 h2 id="password-title" { "Password" }
+                @if !session.has_password { p class="muted" { "You have none yet. With a password you can sign in without a passkey." } }
                 form class="form" method="post" action=(action) {
                     (page::token(member))
                     (Field::new("password", "New password").kind("password").autocomplete("new-password").required().checked_by(failure)
                         .hint("At least 12 characters. A few words do well.").render())
-                    div class="row" { button name="do" value="password" { "Change the password" } }
+                    div class="row" { button name="do" value="password" { (if session.has_password { "Change the password" } else { "Set the password" }) } }
                 }
             }
             section class="card" aria-labelledby="codes-title" {
@@ -135,7 +162,7 @@ fn table(app: &App, member: &Member, sessions: &[SessionView]) -> Markup {
                     tbody {
                         @for session in sessions {
                             tr {
-                                td data-label="Browser" { (short_browser(&session.browser)) @if session.is_this { " " (parts::badge(Tone::Ok, "this one")) } }
+                                td data-label="Browser" { span { (short_browser(&session.browser)) @if session.is_this { " " (parts::badge(Tone::Ok, "this one")) } } }
                                 td data-label="From" { (session.address) }
                                 td data-label="Since" { (time(&session.created_at.to_rfc3339(), now)) }
                                 td data-label="Last seen" { (time(&session.seen_at.to_rfc3339(), now)) }

@@ -1,4 +1,4 @@
-//! The proof before actions with consequences: password or code again. The form of the action is kept and repeated after it.
+//! The proof before actions with consequences: password, code or passkey again. The form of the action is kept and repeated after it.
 
 use axum::{
     extract::{Query, State},
@@ -10,7 +10,7 @@ use butt_dial_domain::Failure;
 use maud::html;
 use serde::Deserialize;
 
-use super::sign_in::safe_next;
+use super::{passkey_forms, sign_in::safe_next};
 use crate::{
     app::App,
     member::TOKEN,
@@ -39,37 +39,61 @@ pub fn required(app: &App, posted: &Posted, to: &str, what: &str) -> Option<Resp
 
 /// `POST /confirm`: checks the proof and sends the browser to the action, with the fields of its form.
 pub async fn confirm(State(app): State<App>, Query(target): Query<Target>, posted: Posted) -> Response {
-    let proof = Proof {
-        password: posted.fields.get(PASSWORD).cloned().unwrap_or_default(),
-        code: posted.get(CODE).to_owned(),
-    };
     let to = safe_next(&app, &target.to);
-    match app
-        .console()
-        .confirm(posted.member.session(), proof, &posted.member.client)
-        .await
-    {
+    match check(&app, &posted).await {
         Ok(()) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
         Err(failure) => form(&app, &posted, &to, "continue", Some(&failure)),
     }
 }
 
+async fn check(app: &App, posted: &Posted) -> Result<(), Failure> {
+    let (session, client) = (posted.member.session(), &posted.member.client);
+    if let Some(answer) = posted.optional(passkey_forms::ANSWER) {
+        let site = app.require_site()?;
+        return app.console().confirm_with_passkey(session, answer, site, client).await;
+    }
+    let proof = Proof {
+        password: posted.fields.get(PASSWORD).cloned().unwrap_or_default(),
+        code: posted.get(CODE).to_owned(),
+    };
+    app.console().confirm(session, proof, client).await
+}
+
 fn form(app: &App, posted: &Posted, to: &str, what: &str, failure: Option<&Failure>) -> Response {
     let target: String = url::form_urlencoded::byte_serialize(to.as_bytes()).collect();
+    let session = posted.member.session();
+    let (code, password) = (session.has_otp, session.has_password);
+    let ways = [
+        (code, "give a code of your authenticator"),
+        (password, "your password"),
+        (session.has_passkey, "use a passkey"),
+    ];
+    let ways: Vec<&str> = ways.into_iter().filter(|(has, _)| *has).map(|(_, way)| way).collect();
+    let fields = [TOKEN, PASSWORD, CODE, passkey_forms::ANSWER];
     let body = html! {
         div class="card" {
             h1 { "Confirm that it is you" }
-            p class="muted" { "To " (what) ", give a code of your authenticator or your password. It counts for 15 minutes." }
+            p class="muted" { "To " (what) ", " (ways.join(" or ")) ". It counts for 15 minutes." }
             @if let Some(failure) = failure { (parts::failure(failure)) }
             form class="form" method="post" action=(app.path(&format!("/confirm?to={target}"))) {
                 input type="hidden" name=(TOKEN) value=(posted.member.token);
                 @for (name, value) in &posted.fields {
-                    @if name != TOKEN && name != PASSWORD && name != CODE { input type="hidden" name=(name) value=(value); }
+                    @if !fields.contains(&name.as_str()) { input type="hidden" name=(name) value=(value); }
                 }
-                (Field::new(CODE, "Code of the authenticator").autocomplete("one-time-code").render())
-                (Field::new(PASSWORD, "Or your password").kind("password").autocomplete("current-password").render())
-                div class="row" {
-                    button class="primary" { "Confirm" }
+                @if code { (Field::new(CODE, "Code of the authenticator").autocomplete("one-time-code").render()) }
+                @if password { (Field::new(PASSWORD, if code { "Or your password" } else { "Your password" }).kind("password").autocomplete("current-password").render()) }
+                @if code || password {
+                    div class="row" {
+                        button class="primary" { "Confirm" }
+                        a class="button" href=(app.base()) { "Cancel" }
+                    }
+                    @if session.has_passkey {
+                        (passkey_forms::or(app))
+                        (passkey_forms::button(app, "confirm", "Confirm with a passkey"))
+                    }
+                } @else {
+                    (passkey_forms::main_button(app, "confirm", "Confirm with a passkey"))
+                    (passkey_forms::needs_scripts())
                     a class="button" href=(app.base()) { "Cancel" }
                 }
             }

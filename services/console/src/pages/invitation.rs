@@ -9,7 +9,10 @@ use butt_dial_accounts::console::InvitedAs;
 use butt_dial_domain::Failure;
 use maud::html;
 
-use super::sign_in::signed_in;
+use super::{
+    passkey_forms,
+    sign_in::{after_first_way, signed_in},
+};
 use crate::{
     app::App,
     page,
@@ -29,12 +32,12 @@ pub async fn accept(
     headers: HeaderMap,
     form: OpenForm,
 ) -> Response {
-    match app
-        .console()
-        .accept_invitation(&secret, form.password(), &form.client)
-        .await
-    {
-        Ok(Some(session)) => signed_in(&app, &headers, &session, &app.path("/authenticator")),
+    let accepted = match passkey_forms::way_in(&app, &form) {
+        Ok(way) => app.console().accept_invitation(&secret, way, &form.client).await,
+        Err(failure) => Err(failure),
+    };
+    match accepted {
+        Ok(Some(session)) => signed_in(&app, &headers, &session, &after_first_way(&app, &form)),
         Ok(None) => Redirect::to(&app.path("/sign-in")).into_response(),
         Err(failure) => render(&app, &secret, Some(&failure)).await,
     }
@@ -55,7 +58,7 @@ async fn render(app: &App, secret: &str, failure: Option<&Failure>) -> Response 
             p class="muted" { (invitation.invited_by) " invites " (invitation.email) " as " (invitation.role.as_str()) "." }
             @if let Some(failure) = failure { (parts::failure(failure)) }
             form class="form" method="post" action=(app.path(&format!("/invitation/{secret}"))) {
-                @if invited == InvitedAs::NeedsPassword {
+                @if invited == InvitedAs::New {
                     input type="hidden" name="username" value=(invitation.email) autocomplete="username";
                     (Field::new("password", "New password").kind("password").autocomplete("new-password").required().checked_by(failure)
                         .hint("At least 12 characters. A few words do well.").render())
@@ -63,6 +66,11 @@ async fn render(app: &App, secret: &str, failure: Option<&Failure>) -> Response 
                     p { "You have an account here. After you accept, sign in as usual." }
                 }
                 button class="primary" { "Accept" }
+                @if invited == InvitedAs::New {
+                    input type="hidden" name="invitation" value=(secret);
+                    (passkey_forms::or(app))
+                    (passkey_forms::button(app, "invitation", "Use a passkey instead"))
+                }
             }
         }
     };

@@ -33,6 +33,8 @@ mod message_stages;
 pub mod messages;
 pub mod numbers;
 pub mod overview;
+mod passkey_forms;
+pub mod passkeys;
 pub mod playground;
 mod playground_call;
 mod playground_form;

@@ -13,6 +13,7 @@ use butt_dial_domain::Failure;
 use maud::{Markup, PreEscaped, html};
 use qrcodegen::{QrCode, QrCodeEcc};
 
+use super::passkey_forms::{self, ANSWER};
 use crate::{
     app::App,
     member::TOKEN,
@@ -32,15 +33,25 @@ pub async fn form(State(app): State<App>, visitor: Visitor, Query(query): Query<
 
 /// `POST /sign-in`
 pub async fn sign_in(State(app): State<App>, headers: HeaderMap, form: OpenForm) -> Response {
-    let credentials = Credentials {
+    let next = form.get("next").to_owned();
+    let signed = match form.get(ANSWER) {
+        "" => app.console().sign_in(credentials(&form), &form.client).await,
+        answer => match app.require_site() {
+            Ok(site) => app.console().sign_in_with_passkey(answer, site, &form.client).await,
+            Err(failure) => Err(failure),
+        },
+    };
+    match signed {
+        Ok(session) => signed_in(&app, &headers, &session, &safe_next(&app, &next)),
+        Err(failure) => sign_in_page(&app, form.get("email"), &next, Some(&failure)),
+    }
+}
+
+fn credentials(form: &OpenForm) -> Credentials {
+    Credentials {
         email: form.get("email").to_owned(),
         password: form.password(),
         code: form.get("code").to_owned(),
-    };
-    let next = form.get("next").to_owned();
-    match app.console().sign_in(credentials, &form.client).await {
-        Ok(session) => signed_in(&app, &headers, &session, &safe_next(&app, &next)),
-        Err(failure) => sign_in_page(&app, form.get("email"), &next, Some(&failure)),
     }
 }
 
@@ -56,6 +67,8 @@ fn sign_in_page(app: &App, email: &str, next: &str, failure: Option<&Failure>) -
                 (Field::new("code", "Code").autocomplete("one-time-code")
                     .hint("Six digits of your authenticator app, or a recovery code. Leave it empty before you have set one up.").render())
                 button class="primary" { "Sign in" }
+                (passkey_forms::or(app))
+                (passkey_forms::button(app, "sign-in", "Sign in with a passkey"))
             }
         }
         div class="card" {
@@ -79,9 +92,21 @@ pub async fn claim_form(State(app): State<App>, visitor: Visitor) -> Response {
 /// `POST /claim`
 pub async fn claim(State(app): State<App>, headers: HeaderMap, form: OpenForm) -> Response {
     let (key, email) = (form.get("key"), form.get("email"));
-    match app.console().claim(key, email, form.password(), &form.client).await {
-        Ok(session) => signed_in(&app, &headers, &session, &app.path("/authenticator")),
+    let claimed = match passkey_forms::way_in(&app, &form) {
+        Ok(way) => app.console().claim(key, email, way, &form.client).await,
+        Err(failure) => Err(failure),
+    };
+    match claimed {
+        Ok(session) => signed_in(&app, &headers, &session, &after_first_way(&app, &form)),
         Err(failure) => claim_page(&app, key, email, Some(&failure)),
+    }
+}
+
+/// Returns the page after a new way in: a password needs an authenticator.
+pub fn after_first_way(app: &App, form: &OpenForm) -> String {
+    match form.get(ANSWER) {
+        "" => app.path("/authenticator"),
+        _ => app.path("/setup"),
     }
 }
 
@@ -101,6 +126,8 @@ fn claim_page(app: &App, key: &str, email: &str, failure: Option<&Failure>) -> R
                 (Field::new("password", "New password").kind("password").autocomplete("new-password").required().checked_by(failure)
                     .hint("At least 12 characters. A few words that do not belong together are easy to remember and hard to guess.").render())
                 button class="primary" { "Continue" }
+                (passkey_forms::or(app))
+                (passkey_forms::button(app, "claim", "Use a passkey instead"))
             }
             p class="small" { "Set up already? " a href=(app.path("/sign-in")) { "Sign in" } }
         }
@@ -123,7 +150,11 @@ pub async fn authenticator(State(app): State<App>, visitor: Visitor, form: OpenF
         return refused;
     }
     match app.console().confirm_otp(session, form.get("code"), &form.client).await {
-        Ok(codes) => recovery_page(&app, &codes, &app.path("/setup")),
+        Ok(codes) => recovery_page(
+            &app,
+            &codes,
+            &app.path(if session.has_passkey { "/account" } else { "/setup" }),
+        ),
         Err(failure) => authenticator_page(&app, &visitor, Some(&failure)),
     }
 }
@@ -138,7 +169,7 @@ fn authenticator_page(app: &App, visitor: &Visitor, failure: Option<&Failure>) -
     let body = html! {
         div class="card" {
             div class="tight" {
-                p class="small muted" { "Step 2 of 2" }
+                @if !session.has_passkey { p class="small muted" { "Step 2 of 2" } }
                 h1 { "Add an authenticator" }
                 p class="muted" { "Scan the picture with an app such as Aegis, 1Password or Google Authenticator. It shows a new code every 30 seconds." }
             }

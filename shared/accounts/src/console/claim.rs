@@ -2,12 +2,12 @@
 //! worthless as soon as there is an owner.
 
 use butt_dial_domain::{Code, Failure};
-use butt_dial_store::{AuditEntry, Claim, NewOwner};
+use butt_dial_store::{Access, AuditEntry, Claim, NewOwner};
 use butt_dial_vault::mac;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
-use super::{Client, Console, Session, passwords::check_quality};
+use super::{Client, Console, Session, WayIn};
 use crate::{audit::SYSTEM, profile::Mailbox};
 
 /// The organization of a first start.
@@ -33,28 +33,26 @@ impl Console {
     }
 
     /// Makes a person the first owner, and signs the person in. Of several at the same time, one wins.
-    pub async fn claim(&self, key: &str, email: &str, password: String, client: &Client) -> Result<Session, Failure> {
-        let tries = self.count_try("set-up key", client).await?;
-        let given: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
-        let expected = self.setup_key().replace('-', "");
-        if !bool::from(given.to_ascii_uppercase().as_bytes().ct_eq(expected.as_bytes())) {
-            return Err(Failure::new(Code::AuthForbidden, "the set-up key is wrong")
-                .hint("run `butt-dial console-key` on the machine of the server"));
-        }
-        self.forget_tries(&tries).await;
-        if self.is_claimed().await? {
-            return Err(taken());
-        }
-        let mailbox = Mailbox::parse("email", email)?;
-        check_quality(&password, &mailbox.key)?;
-        let hash = self.passwords.hash(password).await?;
+    pub async fn claim(&self, key: &str, email: &str, way: WayIn<'_>, client: &Client) -> Result<Session, Failure> {
+        let mailbox = self.check_claim(key, email, client).await?;
+        let (hash, passkey);
+        let access = match way {
+            WayIn::Password(password) => {
+                hash = self.hash_new_password(password, &mailbox.key).await?;
+                Access::Password(&hash)
+            }
+            WayIn::Passkey { answer, site } => {
+                passkey = self.check_claim_passkey(answer, site).await?;
+                Access::Passkey(&passkey)
+            }
+        };
         let now = self.clock.now();
         let (name, slug) = ORGANIZATION;
         let entry = AuditEntry::new(None, SYSTEM, "organization.create", slug, now);
         let org = self.store.change(entry).create_organization(name, slug, now).await?;
         let owner = NewOwner {
             email: (&mailbox.address, &mailbox.key),
-            password_hash: &hash,
+            access,
             org: &org.id,
         };
         let user = match self.store.claim_installation(&owner, now).await? {
@@ -65,6 +63,22 @@ impl Console {
             .append(&org.id, SYSTEM, "installation.claim", &user, json!({}))
             .await?;
         self.create_session(&user, &org.id, client).await
+    }
+
+    /// Checks the key and the address of a claim.
+    pub(super) async fn check_claim(&self, key: &str, email: &str, client: &Client) -> Result<Mailbox, Failure> {
+        let tries = self.count_try("set-up key", client).await?;
+        let given: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
+        let expected = self.setup_key().replace('-', "");
+        if !bool::from(given.to_ascii_uppercase().as_bytes().ct_eq(expected.as_bytes())) {
+            return Err(Failure::new(Code::AuthForbidden, "the set-up key is wrong")
+                .hint("run `butt-dial console-key` on the machine of the server"));
+        }
+        self.forget_tries(&tries).await;
+        match self.is_claimed().await? {
+            true => Err(taken()),
+            false => Mailbox::parse("email", email),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
-//! Invitations into an organization, by a link that is valid once. A link of the operator also sets a new password, for people
+//! Invitations into an organization, by a link that is valid once. A link of the operator also sets a new way in, for people
 //! who can't sign in any more; other links never do, so that an invitation takes over no account.
 
 use butt_dial_domain::{Code, Failure, OrgId, clock::Timestamp};
-use butt_dial_store::{Invitation, NewInvitation, OpenSession, Role};
+use butt_dial_store::{Access, Invitation, NewInvitation, OpenSession, Role};
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{Client, Console, Session, generate_secret, hash};
+use super::{Client, Console, Session, WayIn, generate_secret, hash};
 use crate::profile::Mailbox;
 
 const LIFETIME: TimeDelta = TimeDelta::days(3);
@@ -28,9 +28,9 @@ pub struct InvitationView {
 /// The way in of an invited person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvitedAs {
-    /// Chooses a first password, or a new one.
-    NeedsPassword,
-    /// Has a password already.
+    /// Chooses a first way in, or a new one: a passkey, or a password.
+    New,
+    /// Has an account already.
     Known,
 }
 
@@ -129,28 +129,41 @@ impl Console {
         Ok(Some((view(found), invited)))
     }
 
-    /// Accepts an invitation. A person who chooses a password is signed in; others sign in as usual (`None`).
+    /// Accepts an invitation. A person with a new way in is signed in; others sign in as usual (`None`).
     pub async fn accept_invitation(
         &self,
         secret: &str,
-        password: String,
+        way: WayIn<'_>,
         client: &Client,
     ) -> Result<Option<Session>, Failure> {
         let tries = self.count_try("invitation", client).await?;
         let gone = || Failure::new(Code::LinkExpired, "this link was used, or has expired");
         let found = self.find_open(secret).await?.ok_or_else(gone)?;
         self.forget_tries(&tries).await;
-        let hash = match self.invited_as(&found).await? {
-            InvitedAs::NeedsPassword => Some(self.hash_new_password(password, &found.email_key).await?),
-            InvitedAs::Known => None,
+        let (hash, passkey);
+        let access = match (self.invited_as(&found).await?, way) {
+            (InvitedAs::Known, _) => None,
+            (InvitedAs::New, WayIn::Password(password)) => {
+                hash = self.hash_new_password(password, &found.email_key).await?;
+                Some(Access::Password(&hash))
+            }
+            (InvitedAs::New, WayIn::Passkey { answer, site }) => {
+                passkey = self.check_invitation_passkey(&found.token_hash, answer, site).await?;
+                Some(Access::Passkey(&passkey))
+            }
         };
-        let accepted = self.store.accept_invitation(&found, hash.as_deref(), self.clock.now());
+        let accepted = self.store.accept_invitation(&found, access, self.clock.now());
         let user = accepted.await?.ok_or_else(gone)?;
-        let detail = json!({ "role": found.role.as_str(), "newPassword": hash.is_some() });
+        let with = match access {
+            Some(Access::Password(_)) => json!("password"),
+            Some(Access::Passkey(_)) => json!("passkey"),
+            None => json!(null),
+        };
+        let detail = json!({ "role": found.role.as_str(), "newAccess": with });
         self.audit
             .append(&found.org_id, &user, "member.join", &user, detail)
             .await?;
-        match hash {
+        match access {
             Some(_) => Ok(Some(self.create_session(&user, &found.org_id, client).await?)),
             None => Ok(None),
         }
@@ -162,11 +175,11 @@ impl Console {
 
     async fn invited_as(&self, invitation: &Invitation) -> Result<InvitedAs, Failure> {
         if invitation.invited_by == OPERATOR {
-            return Ok(InvitedAs::NeedsPassword);
+            return Ok(InvitedAs::New);
         }
         Ok(match self.store.find_console_user(&invitation.email_key).await? {
             Some(_) => InvitedAs::Known,
-            None => InvitedAs::NeedsPassword,
+            None => InvitedAs::New,
         })
     }
 }

@@ -1,10 +1,12 @@
-//! People of the console: the claim of the installation, passwords with one-time passwords, sessions, and invitations. It never
+//! People of the console: the claim of the installation, passwords with one-time passwords,
+//! passkeys, sessions, and invitations. It never
 //! stores or logs a password, a code or the secret of a link or of a session.
 
 mod claim;
 mod filters;
 mod invitations;
 mod one_time_passwords;
+mod passkeys;
 mod passwords;
 mod people;
 mod sessions;
@@ -25,9 +27,10 @@ use passwords::Passwords;
 
 pub use invitations::{InvitationView, InvitedAs};
 pub use one_time_passwords::OtpSetup;
+pub use passkeys::{PasskeyView, RelyingParty};
 pub use people::ConsoleMember;
 pub use sessions::{Session, SessionView};
-pub use sign_in::{Credentials, Proof};
+pub use sign_in::{Credentials, Proof, WayIn};
 
 /// The period of the limits of guesses.
 const LIMIT_PERIOD: Duration = Duration::from_secs(15 * 60);
@@ -86,11 +89,7 @@ impl Console {
                 Failure::unavailable("the sign-in can not be checked right now")
             })?;
             if count > limit {
-                return Err(Failure::new(
-                    Code::RateLimited,
-                    "there were too many wrong tries; wait before the next one",
-                )
-                .retry_after(left.as_secs().max(1)));
+                return Err(too_many(left));
             }
         }
         Ok(pair)
@@ -110,6 +109,11 @@ impl Console {
             tracing::warn!(%error, "wrong tries not forgotten");
         }
     }
+}
+
+fn too_many(left: Duration) -> Failure {
+    let text = "there were too many wrong tries; wait before the next one";
+    Failure::new(Code::RateLimited, text).retry_after(left.as_secs().max(1))
 }
 
 /// Generates the secret of a session or a link: 256 bits.

@@ -145,12 +145,25 @@ impl Console {
         Ok(ended.await?)
     }
 
-    /// Returns what the person's authenticator needs. Only as long as the secret is not confirmed.
-    pub fn otp_setup(&self, session: &OpenSession) -> Result<OtpSetup, Failure> {
+    /// Returns whether the session admits to the pages. A password alone does not: an authenticator is to be set up first.
+    pub fn is_complete(session: &OpenSession) -> bool {
+        session.has_otp || (session.has_passkey && !session.has_password)
+    }
+
+    /// Fails unless the person may set an authenticator up now: a code of it is a proof, so a person with another way in proves first
+    /// to be the one that signed in.
+    fn check_otp_setup(&self, session: &OpenSession) -> Result<(), Failure> {
         match session.has_otp {
             true => Err(Failure::new(Code::Conflict, "your authenticator is set up already")),
-            false => Ok(self.otp_setup_of(&session.user_id, session.otp_generation, &session.email)),
+            false if session.has_passkey => self.require_confirmed(session),
+            false => Ok(()),
         }
+    }
+
+    /// Returns what the person's authenticator needs. Only as long as the secret is not confirmed.
+    pub fn otp_setup(&self, session: &OpenSession) -> Result<OtpSetup, Failure> {
+        self.check_otp_setup(session)?;
+        Ok(self.otp_setup_of(&session.user_id, session.otp_generation, &session.email))
     }
 
     /// Confirms that the authenticator is set up. Returns the recovery codes, which are shown once.
@@ -161,9 +174,7 @@ impl Console {
         client: &Client,
     ) -> Result<Vec<String>, Failure> {
         let tries = self.count_try(&session.user_id, client).await?;
-        if session.has_otp {
-            return Err(Failure::new(Code::Conflict, "your authenticator is set up already"));
-        }
+        self.check_otp_setup(session)?;
         if !self.use_code(&session.user_id, session.otp_generation, code).await? {
             return Err(super::invalid(
                 "code",

@@ -5,7 +5,7 @@ use butt_dial_domain::{Code, Failure};
 use butt_dial_store::{ConsoleUser, OpenSession};
 use serde_json::json;
 
-use super::{Client, Console, Session, passwords::check_quality};
+use super::{Client, Console, RelyingParty, Session, passwords::check_quality, sessions::masked};
 use crate::profile::Mailbox;
 
 /// The secrets of a sign-in.
@@ -14,6 +14,16 @@ pub struct Credentials {
     pub password: String,
     /// Of the authenticator, or a recovery code.
     pub code: String,
+}
+
+/// The first way in of a new person.
+pub enum WayIn<'a> {
+    Password(String),
+    /// The answer of the browser that has made a passkey.
+    Passkey {
+        answer: &'a str,
+        site: &'a RelyingParty,
+    },
 }
 
 /// A proof to be the person that signed in: one of both.
@@ -26,13 +36,15 @@ impl Console {
     /// Signs a person in. Failures are counted for the anomaly detectors.
     pub async fn sign_in(&self, credentials: Credentials, client: &Client) -> Result<Session, Failure> {
         let signed_in = self.check_sign_in(credentials, client).await;
-        if signed_in
-            .as_ref()
-            .is_err_and(|failure| failure.code != Code::ServiceUnavailable)
-        {
+        self.count_unless_signed_in(&signed_in).await;
+        signed_in
+    }
+
+    pub(super) async fn count_unless_signed_in(&self, signed_in: &Result<Session, Failure>) {
+        let failure = signed_in.as_ref().err();
+        if failure.is_some_and(|failure| failure.code != Code::ServiceUnavailable) {
             self.count_failed_sign_in().await;
         }
-        signed_in
     }
 
     async fn check_sign_in(&self, credentials: Credentials, client: &Client) -> Result<Session, Failure> {
@@ -40,7 +52,7 @@ impl Console {
         let key = key.unwrap_or_else(|_| credentials.email.trim().to_lowercase());
         let tries = self.count_try(&key, client).await?;
         let user = self.store.find_console_user(&key).await?;
-        let hash = user.as_ref().map(|user| user.password_hash.clone());
+        let hash = user.as_ref().and_then(ConsoleUser::password);
         let is_right = self.passwords.verify(credentials.password, hash).await?;
         let Some(user) = user.filter(|_| is_right) else {
             return Err(refused());
@@ -49,31 +61,36 @@ impl Console {
             return Err(refused());
         }
         self.forget_tries(&tries).await;
-        let memberships = self.store.list_memberships(&key).await?;
+        self.admit(&user.user_id, &key, "password", client).await
+    }
+
+    /// Opens the session of a person that has proved the identity.
+    pub(super) async fn admit(
+        &self,
+        user: &str,
+        email_key: &str,
+        with: &str,
+        client: &Client,
+    ) -> Result<Session, Failure> {
+        let memberships = self.store.list_memberships(email_key).await?;
         let Some(first) = memberships.first() else {
             return Err(
                 Failure::new(Code::AuthForbidden, "you are no member of an organization any more")
                     .hint("ask an owner for an invitation"),
             );
         };
-        let session = self.create_session(&user.user_id, &first.org_id, client).await?;
-        let client = super::sessions::masked(client.address);
+        let session = self.create_session(user, &first.org_id, client).await?;
+        let detail = json!({ "from": masked(client.address), "with": with });
         self.audit
-            .append(
-                &first.org_id,
-                &user.user_id,
-                "console.sign-in",
-                &user.user_id,
-                json!({ "from": client }),
-            )
+            .append(&first.org_id, user, "console.sign-in", user, detail)
             .await?;
         Ok(session)
     }
 
-    /// Returns whether the code admits. A person without an authenticator needs none.
+    /// Returns whether the code admits. A person who has only a new password needs none, and sets an authenticator up next.
     async fn is_code_right(&self, user: &ConsoleUser, code: &str) -> Result<bool, Failure> {
         if user.otp_step.is_none() {
-            return Ok(true);
+            return Ok(!user.has_passkey);
         }
         Ok(self.use_code(&user.user_id, user.otp_generation, code).await?
             || self.use_recovery_code(&user.user_id, code).await?)
@@ -88,7 +105,7 @@ impl Console {
                 .await?;
         if !by_code {
             let user = self.store.find_console_user(&session.email.to_lowercase()).await?;
-            let hash = user.map(|user| user.password_hash);
+            let hash = user.as_ref().and_then(ConsoleUser::password);
             if !self.passwords.verify(proof.password, hash).await? {
                 return Err(Failure::new(Code::AuthForbidden, "the password or code is wrong"));
             }
@@ -100,13 +117,19 @@ impl Console {
             .await?)
     }
 
-    /// Replaces the person's password. Other sessions of the person end.
+    /// Replaces the person's password, or adds the first one. Other sessions of the person end.
     pub async fn change_password(&self, session: &OpenSession, password: String) -> Result<(), Failure> {
         let hash = self.hash_new_password(password, &session.email).await?;
         let now = self.clock.now();
-        self.store
-            .change_console_password(&session.user_id, &hash, &session.id_hash, now)
-            .await?;
+        let changed = self
+            .store
+            .change_console_password(&session.user_id, &hash, &session.id_hash, now);
+        if !changed.await? {
+            return Err(
+                Failure::new(Code::Conflict, "a password needs an authenticator besides")
+                    .hint("set the authenticator up first"),
+            );
+        }
         self.audit
             .append(
                 &session.org,

@@ -7,17 +7,17 @@ use chrono::TimeDelta;
 
 use super::{one_time_passwords::code_at, *};
 
-const EMAIL: &str = "ada@example.com";
-const PASSWORD: &str = "correct horse battery";
+pub(super) const EMAIL: &str = "ada@example.com";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
-struct World {
-    bench: Bench,
-    console: Console,
-    clock: Clock,
+pub(super) struct World {
+    pub bench: Bench,
+    pub console: Console,
+    pub clock: Clock,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let bench = Bench::new().await;
         let clock = Clock::manual(bench.clock.now());
         let kv = Arc::new(MemoryKv::new(clock.clone()));
@@ -25,19 +25,19 @@ impl World {
         Self { bench, console, clock }
     }
 
-    async fn claim(&self, email: &str) -> Result<Session, Failure> {
+    pub async fn claim(&self, email: &str) -> Result<Session, Failure> {
         let key = self.console.setup_key();
         self.console
-            .claim(&key, email, PASSWORD.into(), &client("203.0.113.7"))
+            .claim(&key, email, password(PASSWORD), &client("203.0.113.7"))
             .await
     }
 
-    async fn open(&self, session: &Session) -> butt_dial_store::OpenSession {
+    pub async fn open(&self, session: &Session) -> butt_dial_store::OpenSession {
         self.console.find_session(&session.secret).await.unwrap().unwrap()
     }
 
     /// Returns a code that was not used.
-    fn code(&self, session: &butt_dial_store::OpenSession) -> String {
+    pub fn code(&self, session: &butt_dial_store::OpenSession) -> String {
         self.clock.advance(TimeDelta::seconds(30));
         code_at(
             &self.bench.vault,
@@ -48,7 +48,7 @@ impl World {
     }
 
     /// Claims the installation and sets the authenticator up.
-    async fn owner(&self) -> (butt_dial_store::OpenSession, Vec<String>) {
+    pub async fn owner(&self) -> (butt_dial_store::OpenSession, Vec<String>) {
         let session = self.open(&self.claim(EMAIL).await.ok().unwrap()).await;
         let code = self.code(&session);
         let codes = self
@@ -59,7 +59,7 @@ impl World {
         (session, codes)
     }
 
-    async fn sign_in(&self, password: &str, code: &str, address: &str) -> Result<Session, Failure> {
+    pub async fn sign_in(&self, password: &str, code: &str, address: &str) -> Result<Session, Failure> {
         let credentials = Credentials {
             email: EMAIL.into(),
             password: password.into(),
@@ -69,14 +69,18 @@ impl World {
     }
 }
 
-fn client(address: &str) -> Client {
+pub(super) fn password(text: &str) -> WayIn<'static> {
+    WayIn::Password(text.into())
+}
+
+pub(super) fn client(address: &str) -> Client {
     Client {
         address: address.parse().ok(),
         browser: "Chrome".into(),
     }
 }
 
-fn code_of<T>(result: Result<T, Failure>) -> Option<Code> {
+pub(super) fn code_of<T>(result: Result<T, Failure>) -> Option<Code> {
     result.err().map(|failure| failure.code)
 }
 
@@ -87,12 +91,12 @@ async fn claim_needs_the_key_and_is_done_once() {
     assert_eq!((key.len(), key.matches('-').count()), (29, 5));
     let wrong = world
         .console
-        .claim("AAAA", EMAIL, PASSWORD.into(), &client("203.0.113.7"))
+        .claim("AAAA", EMAIL, password(PASSWORD), &client("203.0.113.7"))
         .await;
     assert_eq!(code_of(wrong), Some(Code::AuthForbidden));
     let weak = world
         .console
-        .claim(&key, EMAIL, "short".into(), &client("203.0.113.7"))
+        .claim(&key, EMAIL, password("short"), &client("203.0.113.7"))
         .await;
     assert_eq!(code_of(weak), Some(Code::InvalidArgument));
     assert!(!world.console.is_claimed().await.unwrap());
@@ -100,7 +104,7 @@ async fn claim_needs_the_key_and_is_done_once() {
     assert!(
         world
             .console
-            .claim(&lower, EMAIL, PASSWORD.into(), &client("203.0.113.7"))
+            .claim(&lower, EMAIL, password(PASSWORD), &client("203.0.113.7"))
             .await
             .is_ok()
     );
@@ -278,7 +282,7 @@ async fn invitation_of_admin_makes_no_owner() {
         .unwrap();
     let accepted = world
         .console
-        .accept_invitation(&secret, PASSWORD.into(), &client("203.0.113.7"))
+        .accept_invitation(&secret, password(PASSWORD), &client("203.0.113.7"))
         .await;
     let admin = world.open(&accepted.unwrap().unwrap()).await;
     let refused = world.console.invite(&admin, &org, "eve@example.com", Role::Owner).await;
@@ -292,7 +296,7 @@ async fn invitation_of_admin_makes_no_owner() {
     );
     let again = world
         .console
-        .accept_invitation(&secret, PASSWORD.into(), &client("203.0.113.7"))
+        .accept_invitation(&secret, password(PASSWORD), &client("203.0.113.7"))
         .await;
     assert_eq!(code_of(again), Some(Code::LinkExpired));
 }
@@ -311,7 +315,7 @@ async fn invitation_of_known_person_sets_no_password() {
     let here = client("203.0.113.7");
     let accepted = world
         .console
-        .accept_invitation(&secret, "stolen account pass".into(), &here);
+        .accept_invitation(&secret, password("stolen account pass"), &here);
     assert!(accepted.await.unwrap().is_none());
     assert!(world.sign_in("stolen account pass", "", "203.0.113.7").await.is_err());
     assert!(
@@ -334,7 +338,7 @@ async fn link_of_operator_replaces_password_and_secret() {
     let here = client("203.0.113.7");
     let accepted = world
         .console
-        .accept_invitation(&secret, "a new pass phrase".into(), &here);
+        .accept_invitation(&secret, password("a new pass phrase"), &here);
     let session = world.open(&accepted.await.unwrap().unwrap()).await;
     assert!(!session.has_otp && session.is_operator);
     assert_ne!(session.otp_generation, owner.otp_generation);

@@ -4,9 +4,13 @@ use butt_dial_domain::OrgId;
 use futures::future::join_all;
 
 use super::*;
-use crate::{Claim, ConsoleMembership, Invitation, NewConsoleSession, NewInvitation, NewOwner, OpenSession, Role};
+use crate::{
+    Access, Claim, ConsoleMembership, Invitation, NewConsoleSession, NewInvitation, NewOwner, NewPasskey, OpenSession,
+    PasskeyRemoval, Role, StoreError,
+};
 
 const ADA: (&str, &str) = ("Ada@example.com", "ada@example.com");
+const PASSWORD: Option<Access<'static>> = Some(Access::Password("hash"));
 const EVE: (&str, &str) = ("eve@example.com", "eve@example.com");
 
 async fn new_org(db: &Database) -> OrgId {
@@ -21,7 +25,7 @@ async fn new_org(db: &Database) -> OrgId {
 async fn claim(db: &Database, org: &OrgId, email: (&str, &str)) -> Claim {
     let owner = NewOwner {
         email,
-        password_hash: "hash",
+        access: Access::Password("hash"),
         org,
     };
     db.claim_installation(&owner, morning()).await.unwrap()
@@ -55,6 +59,20 @@ async fn is_open(db: &Database, org: &OrgId, now: Timestamp) -> bool {
     db.is_console_session_open("s1", org, now - seconds(60), now)
         .await
         .unwrap()
+}
+
+fn passkey(id: &str) -> NewPasskey {
+    NewPasskey {
+        credential_id: id.into(),
+        user_handle: "handle".into(),
+        rp_id: "console.example".into(),
+        name: "Laptop".into(),
+        public_key: "key".into(),
+        sign_count: 0,
+        is_backup_eligible: true,
+        is_backed_up: false,
+        transports: "internal,hybrid".into(),
+    }
 }
 
 async fn invite(db: &Database, org: &OrgId, hash: &str, role: Role) -> Invitation {
@@ -135,7 +153,7 @@ both_engines! {
         let org = new_org(db).await;
         owner(db, &org).await;
         let invitation = invite(db, &org, "i1", Role::Operator).await;
-        let user = db.accept_invitation(&invitation, Some("hash"), morning()).await.unwrap().unwrap();
+        let user = db.accept_invitation(&invitation, PASSWORD, morning()).await.unwrap().unwrap();
         sign_in(db, &user, &org, "s1").await;
         assert_eq!(find(db, "s1", morning()).await.unwrap().memberships[0].role, Role::Operator);
         assert!(is_open(db, &org, morning()).await);
@@ -169,7 +187,7 @@ both_engines! {
         owner(db, &org).await;
         let invitation = invite(db, &org, "i1", Role::Viewer).await;
         assert_eq!((invitation.org_name.as_str(), invitation.role), ("Acme", Role::Viewer));
-        let accept = |_| db.accept_invitation(&invitation, Some("hash"), morning());
+        let accept = |_| db.accept_invitation(&invitation, PASSWORD, morning());
         let accepted = join_all([1, 2].map(accept)).await;
         assert_eq!(accepted.iter().filter(|user| user.as_ref().unwrap().is_some()).count(), 1);
         assert_eq!(db.find_invitation("i1", morning()).await.unwrap(), None);
@@ -195,17 +213,19 @@ both_engines! {
         sign_in(db, &user, &org, "s1").await;
         db.use_otp_step(&user, 10, morning()).await.unwrap();
         db.set_recovery_codes(&user, &["c1".into()]).await.unwrap();
+        assert!(db.add_passkey(&user, &passkey("k1"), 9, morning()).await.unwrap());
         let new = NewInvitation {
             hash: "i1", org: &org, email: ADA, role: Role::Owner, invited_by: "operator", expires_at: morning() + seconds(60),
         };
         db.create_invitation(&new, morning()).await.unwrap();
         let invitation = db.find_invitation("i1", morning()).await.unwrap().unwrap();
-        db.accept_invitation(&invitation, Some("other"), morning()).await.unwrap();
+        db.accept_invitation(&invitation, Some(Access::Password("other")), morning()).await.unwrap();
         let known = db.find_console_user(ADA.1).await.unwrap().unwrap();
         assert_eq!((known.password_hash.as_str(), known.otp_generation, known.otp_step), ("other", 1, None));
         assert!(known.is_operator, "a new password takes no rights");
         assert_eq!(find(db, "s1", morning()).await, None);
         assert!(!db.use_recovery_code(&user, "c1").await.unwrap());
+        assert!(db.list_passkeys(&user).await.unwrap().is_empty(), "a lost device has no way in any more");
     }
 
     async fn changed_password_ends_other_sessions(db: &Database) {
@@ -214,11 +234,94 @@ both_engines! {
         for hash in ["s1", "s2"] {
             sign_in(db, &user, &org, hash).await;
         }
+        assert!(!db.change_console_password(&user, "early", "s1", morning()).await.unwrap(), "no second factor");
+        assert!(find(db, "s2", morning()).await.is_some());
         db.use_otp_step(&user, 10, morning()).await.unwrap();
-        db.change_console_password(&user, "other", "s1", morning()).await.unwrap();
+        assert!(db.change_console_password(&user, "other", "s1", morning()).await.unwrap());
         let known = db.find_console_user(ADA.1).await.unwrap().unwrap();
         assert_eq!((known.password_hash.as_str(), known.otp_step), ("other", Some(10)));
         assert!(find(db, "s1", morning()).await.is_some() && find(db, "s2", morning()).await.is_none());
+    }
+
+    async fn claim_with_passkey_needs_no_password(db: &Database) {
+        let org = new_org(db).await;
+        let key = passkey("k1");
+        let new = NewOwner { email: ADA, access: Access::Passkey(&key), org: &org };
+        let Claim::Claimed(user) = db.claim_installation(&new, morning()).await.unwrap() else {
+            panic!("the installation has an owner");
+        };
+        sign_in(db, &user, &org, "s1").await;
+        let session = find(db, "s1", morning()).await.unwrap();
+        assert_eq!((session.has_passkey, session.has_password, session.has_otp), (true, false, false));
+        let known = db.find_console_user(ADA.1).await.unwrap().unwrap();
+        assert_eq!((known.has_passkey, known.password()), (true, None));
+        assert_eq!(db.find_console_address(&user).await.unwrap().as_deref(), Some(ADA.1));
+        assert_eq!(db.find_console_address("usr_other").await.unwrap(), None);
+
+        let invitation = invite(db, &org, "i1", Role::Viewer).await;
+        let taken = db.accept_invitation(&invitation, Some(Access::Passkey(&key)), morning()).await;
+        assert!(matches!(taken, Err(StoreError::Conflict)), "two people have no passkey in common");
+        let other = passkey("k2");
+        assert!(db.accept_invitation(&invitation, Some(Access::Passkey(&other)), morning()).await.unwrap().is_some());
+    }
+
+    async fn passkeys_are_added_up_to_a_limit(db: &Database) {
+        let org = new_org(db).await;
+        let user = owner(db, &org).await;
+        assert!(db.add_passkey(&user, &passkey("k1"), 2, morning()).await.unwrap());
+        let twice = db.add_passkey(&user, &passkey("k1"), 2, morning()).await;
+        assert!(matches!(twice, Err(StoreError::Conflict)));
+        assert!(db.add_passkey(&user, &passkey("k2"), 2, morning() + seconds(1)).await.unwrap());
+        assert!(!db.add_passkey(&user, &passkey("k3"), 2, morning()).await.unwrap());
+        let listed = db.list_passkeys(&user).await.unwrap();
+        let ids: Vec<&str> = listed.iter().map(|key| key.credential_id.as_str()).collect();
+        assert_eq!(ids, ["k1", "k2"]);
+        let found = db.find_passkey("k2").await.unwrap().unwrap();
+        assert_eq!((&found, found.user_id.as_str(), found.last_used_at), (&listed[1], user.as_str(), None));
+        assert_eq!(db.find_passkey("k3").await.unwrap(), None);
+    }
+
+    async fn counter_of_a_passkey_only_grows(db: &Database) {
+        let org = new_org(db).await;
+        let user = owner(db, &org).await;
+        db.add_passkey(&user, &passkey("k1"), 9, morning()).await.unwrap();
+        let later = morning() + seconds(60);
+        let use_it = |count| db.use_passkey("k1", count, true, later);
+        assert!(use_it(0).await.unwrap() && use_it(0).await.unwrap(), "without a counter");
+        let parallel = join_all([5, 5].map(use_it)).await;
+        assert_eq!(parallel.into_iter().filter(|used| *used.as_ref().unwrap()).count(), 1);
+        assert!(!use_it(4).await.unwrap() && !use_it(0).await.unwrap());
+        assert!(use_it(6).await.unwrap());
+        let found = db.find_passkey("k1").await.unwrap().unwrap();
+        assert_eq!((found.sign_count, found.is_backed_up, found.last_used_at), (6, true, Some(later)));
+        assert!(!db.use_passkey("k2", 1, true, later).await.unwrap(), "removed meanwhile");
+    }
+
+    async fn last_way_in_stays(db: &Database) {
+        let org = new_org(db).await;
+        let key = passkey("k1");
+        let new = NewOwner { email: ADA, access: Access::Passkey(&key), org: &org };
+        let Claim::Claimed(user) = db.claim_installation(&new, morning()).await.unwrap() else {
+            panic!("the installation has an owner");
+        };
+        let remove = |id| db.remove_passkey(&user, id, "console.example");
+        assert_eq!(remove("k1").await.unwrap(), PasskeyRemoval::LastWayIn);
+        let elsewhere = NewPasskey { rp_id: "former.example".into(), ..passkey("k0") };
+        db.add_passkey(&user, &elsewhere, 9, morning()).await.unwrap();
+        assert_eq!(remove("k1").await.unwrap(), PasskeyRemoval::LastWayIn, "the other one is of another host");
+        db.add_passkey(&user, &passkey("k2"), 9, morning()).await.unwrap();
+        let parallel = join_all(["k1", "k2"].map(remove)).await;
+        let removed = parallel.into_iter().filter(|one| *one.as_ref().unwrap() == PasskeyRemoval::Removed).count();
+        assert_eq!(removed, 1);
+        assert_eq!(remove("k9").await.unwrap(), PasskeyRemoval::Unknown);
+        assert_eq!(db.remove_passkey("usr_other", "k1", "console.example").await.unwrap(), PasskeyRemoval::Unknown);
+
+        db.use_otp_step(&user, 10, morning()).await.unwrap();
+        db.change_console_password(&user, "hash", "s1", morning()).await.unwrap();
+        for left in db.list_passkeys(&user).await.unwrap() {
+            let removed = db.remove_passkey(&user, &left.credential_id, "console.example").await.unwrap();
+            assert_eq!(removed, PasskeyRemoval::Removed);
+        }
     }
 
     async fn filters_belong_to_a_person_in_an_organization(db: &Database) {

@@ -157,7 +157,9 @@ async fn sign_in(db: &Database, org: &OrgId, member: (&str, &str)) {
     };
     db.create_invitation(&invitation, morning()).await.unwrap();
     let invitation = db.find_invitation("invitation", morning()).await.unwrap().unwrap();
-    let accepted = db.accept_invitation(&invitation, Some("hash"), morning()).await;
+    let accepted = db
+        .accept_invitation(&invitation, Some(crate::Access::Password("hash")), morning())
+        .await;
     let session = crate::NewConsoleSession {
         hash: "session",
         user: &accepted.unwrap().unwrap(),
