@@ -15,7 +15,7 @@ from program import Program
 AXE = pathlib.Path(os.environ["AXE"]).read_text()
 PAGES = [
     "", "/setup", "/messages", "/causes", "/calls", "/alerts", "/anomalies", "/agents", "/numbers", "/providers", "/callbacks", "/connect", "/inbox", "/simulator",
-    "/playground", "/scenarios", "/scenarios?name=stop", "/check", "/approvals", "/do-not-contact", "/spend", "/keys", "/members", "/audit", "/dead-letters", "/system", "/account",
+    "/playground", "/scenarios", "/scenarios?name=stop", "/check", "/approvals", "/do-not-contact", "/spend", "/keys", "/members", "/members?person=ada%40example.com", "/audit", "/dead-letters", "/system", "/account",
     "/inbox?contact=%2B14155550130", "/simulator?person=%2B14155550130", "/playground?tool=comms_list_events",
 ]
 

@@ -202,3 +202,27 @@ def test_pages_say_where_passkeys_work(program, person, chromium):
     without = person(program, java_script_enabled=False)
     without.go("/sign-in")
     assert not without.page.is_visible("text=Sign in with a passkey")
+
+
+def test_administrator_sees_and_ends_what_a_member_uses(program, person):
+    owner = person(program)
+    owner.claim()
+    link = owner.invite("bob@example.com", "viewer").replace("127.0.0.1", "localhost")
+    bob = person(program)
+    Device(bob)
+    bob.page.goto(link)
+    bob.page.click("text=Use a passkey instead")
+    bob.page.wait_for_selector("nav[aria-label=Main]")
+    owner.go("/members")
+    owner.page.click("a:has-text('bob@example.com')")
+    owner.picture("member")
+    assert "Chrome on" in owner.page.inner_text("section[aria-labelledby=sessions]")
+    owner.page.click("button:has-text('Remove')")
+    wait_until(owner.page, "only way in of the member")
+    owner.go("/members?person=bob%40example.com")
+    owner.page.click("text=Sign out everywhere")
+    wait_until(owner.page, "Not signed in")
+    bob.go("/messages")
+    assert "/sign-in" in bob.page.url
+    sign_in(bob)
+    assert bob.go("/members?person=bob%40example.com").status == 403

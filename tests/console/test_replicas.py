@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import Person
+from conftest import EMAIL, Person
 from program import BINARY
 from test_passkeys import Device
 
@@ -105,3 +105,28 @@ def test_session_counts_on_every_replica(running, owner):
     signed_out = time.monotonic()
     page.wait_for_url("**/sign-in*", timeout=5_000)
     assert time.monotonic() - signed_out < 2.5
+
+
+def test_administrator_ends_sessions_over_rest(running, chromium, owner):
+    other = Person(chromium, Replica(running, "console-2"))
+    other.authenticator = owner.authenticator
+    other.sign_in()
+    other.page.wait_for_selector("nav[aria-label=Main]")
+    # A page with a stream.
+    other.go("/messages")
+    org, team = running.account["orgId"], running.account["teamToken"]
+    url = f"{running.gateway()}/api/orgs/{org}"
+    status, listed = system.http("GET", f"{url}/console-sessions", token=team)
+    assert status == 200 and listed["count"] >= 2, listed
+    newest = listed["sessions"][0]
+    assert newest["email"] == EMAIL and newest["address"] == "this machine" and newest["browser"].startswith("Chrome")
+    assert len(newest["id"]) == 16
+    status, ended = system.http("DELETE", f"{url}/console-sessions/{newest['id']}", token=team)
+    assert status == 200, ended
+    other.page.wait_for_url("**/sign-in*", timeout=5_000)
+    assert system.http("DELETE", f"{url}/console-sessions/{newest['id']}", token=team)[0] == 404
+    agent = running.account["agentToken"]
+    assert system.http("GET", f"{url}/console-sessions", token=agent)[0] == 403
+    assert system.http("GET", f"{running.gateway()}/api/orgs/org_other/console-sessions", token=team)[0] == 404
+    assert system.http("GET", f"{url}/members/{EMAIL}/passkeys", token=team)[0] == 200
+    other.close()

@@ -86,7 +86,7 @@ impl Accounts {
     }
 
     /// Checks that the caller administers the organization. A foreign one is answered like an unknown one.
-    async fn require_administrator(&self, caller: &Caller, org: &OrgId) -> Result<(), Failure> {
+    pub(crate) async fn require_administrator(&self, caller: &Caller, org: &OrgId) -> Result<(), Failure> {
         caller.require(Scope::OrgAdmin)?;
         let is_allowed = match &caller.principal.org {
             Some(own) => own == org,
@@ -123,7 +123,7 @@ fn clean_reason(reason: Option<&str>) -> Result<Option<&str>, Failure> {
 }
 
 /// The audit log outlives the member, so it holds no whole address.
-fn masked(mailbox: &Mailbox) -> String {
+pub(crate) fn masked(mailbox: &Mailbox) -> String {
     let first: String = mailbox.key.chars().take(1).collect();
     format!("{first}***@{}", mailbox.domain())
 }

@@ -1,9 +1,9 @@
 //! Passkeys of people who sign in to the console. Only public keys are stored.
 
-use butt_dial_domain::clock::Timestamp;
+use butt_dial_domain::{OrgId, clock::Timestamp};
 
 use crate::{
-    Store, StoreError,
+    Change, Store, StoreError,
     engine::{Tx, in_tx, on_reader, on_writer, with_timeout},
 };
 
@@ -51,6 +51,8 @@ pub enum PasskeyRemoval {
     Unknown,
     /// The person would have no way in. No row has changed.
     LastWayIn,
+    /// Another organization relies on it too. No row has changed.
+    OfOthersToo,
 }
 
 /// Stores a passkey as part of a transaction. Fails with `Conflict` when any person has one with this id.
@@ -194,6 +196,53 @@ impl Store {
                 tx.commit().await?;
             }
             Ok::<_, StoreError>(removal)
+        })
+        .await
+    }
+
+    /// Lists the passkeys of an organization's member, by the normalized address, the oldest first.
+    pub async fn list_member_passkeys(&self, org: &OrgId, email_key: &str) -> Result<Vec<Passkey>, StoreError> {
+        const SQL: &str =
+            "SELECT p.credential_id, p.user_id, p.user_handle, p.rp_id, p.name, p.public_key, p.sign_count,
+                p.is_backup_eligible, p.is_backed_up, p.transports, p.created_at, p.last_used_at
+            FROM users u JOIN memberships m ON m.user_id = u.id AND m.org_id = $1
+            JOIN console_passkeys p ON p.user_id = u.id
+            WHERE u.email_key = $2 ORDER BY p.created_at, p.credential_id LIMIT 100";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(org.as_str())
+            .bind(email_key)
+            .fetch_all(db)
+            .await)?)
+    }
+}
+
+impl Change {
+    /// Removes a passkey of an organization's member, as its administrator. The rules of `Store::remove_passkey` hold, and the person
+    /// must belong to no other organization.
+    pub async fn remove_member_passkey(
+        &self,
+        org: &OrgId,
+        passkey: &Passkey,
+        rp_id: &str,
+    ) -> Result<PasskeyRemoval, StoreError> {
+        const ORGS: &str = "SELECT org_id FROM memberships WHERE user_id = $1 ORDER BY org_id LIMIT 2";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let orgs: Vec<String> = in_tx!(&mut tx, |db| sqlx::query_scalar(ORGS)
+                .bind(&passkey.user_id)
+                .fetch_all(db)
+                .await?);
+            if !orgs.iter().any(|other| other == org.as_str()) {
+                return Ok(PasskeyRemoval::Unknown);
+            }
+            if orgs.len() > 1 {
+                return Ok(PasskeyRemoval::OfOthersToo);
+            }
+            let removal = remove_in(&mut tx, &passkey.user_id, &passkey.credential_id, rp_id).await?;
+            if removal == PasskeyRemoval::Removed {
+                self.commit(tx).await?;
+            }
+            Ok(removal)
         })
         .await
     }

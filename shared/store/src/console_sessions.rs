@@ -4,7 +4,8 @@
 use butt_dial_domain::{OrgId, clock::Timestamp};
 
 use crate::{
-    Role, Store, StoreError,
+    Change, Role, Store, StoreError,
+    change::on_change,
     engine::{in_tx, on_reader, on_writer, with_timeout},
 };
 
@@ -237,5 +238,63 @@ impl Store {
             let result = sqlx::query(SQL).bind(user).bind(kept).execute(db).await;
             result.map(|done| done.rows_affected())
         })?)
+    }
+}
+
+/// An open session of a member, for the administrators of an organization.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct MemberSession {
+    pub id_hash: String,
+    pub email: String,
+    pub created_at: Timestamp,
+    pub seen_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub address: String,
+    pub browser: String,
+}
+
+impl Store {
+    /// Lists the sessions of an organization's members that have not expired and were seen since `seen_since`, the last used one
+    /// first. At most 500.
+    pub async fn list_member_sessions(
+        &self,
+        org: &OrgId,
+        seen_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<MemberSession>, StoreError> {
+        const SQL: &str = "SELECT s.id_hash, u.email, s.created_at, s.seen_at, s.expires_at, s.address, s.browser
+            FROM memberships m JOIN users u ON u.id = m.user_id JOIN console_sessions s ON s.user_id = m.user_id
+            WHERE m.org_id = $1 AND s.expires_at > $2 AND s.seen_at >= $3
+            ORDER BY s.seen_at DESC, s.id_hash LIMIT 500";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(org.as_str())
+            .bind(now)
+            .bind(seen_since)
+            .fetch_all(db)
+            .await)?)
+    }
+}
+
+impl Change {
+    /// Ends a session of a member. Returns false when there is none.
+    pub async fn end_member_session(&self, org: &OrgId, hash: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "DELETE FROM console_sessions WHERE id_hash = $2
+            AND user_id IN (SELECT user_id FROM memberships WHERE org_id = $1)";
+        let ended = on_change!(self, |db| {
+            let ended = sqlx::query(SQL).bind(org.as_str()).bind(hash).execute(db).await;
+            ended.map(|done| done.rows_affected())
+        })?;
+        Ok(ended > 0)
+    }
+
+    /// Ends all sessions of a member, by the normalized address. Returns their number.
+    pub async fn end_member_sessions(&self, org: &OrgId, email_key: &str) -> Result<u64, StoreError> {
+        const SQL: &str = "DELETE FROM console_sessions WHERE user_id IN
+            (SELECT m.user_id FROM memberships m JOIN users u ON u.id = m.user_id
+                WHERE m.org_id = $1 AND u.email_key = $2)";
+        on_change!(self, |db| {
+            let ended = sqlx::query(SQL).bind(org.as_str()).bind(email_key).execute(db).await;
+            ended.map(|done| done.rows_affected())
+        })
     }
 }

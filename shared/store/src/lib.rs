@@ -151,7 +151,7 @@ pub use consent_ledger::{ConsentAction, ConsentBasis, ConsentEvent, ConsentMetho
 pub use consent_records::{ConsentInForce, ConsentRecord, RECORDED_BY_AGENT, RecordedConsent};
 pub use console_filters::ConsoleFilter;
 pub use console_passkeys::{NewPasskey, Passkey, PasskeyRemoval};
-pub use console_sessions::{ConsoleMembership, ConsoleSession, NewConsoleSession, OpenSession};
+pub use console_sessions::{ConsoleMembership, ConsoleSession, MemberSession, NewConsoleSession, OpenSession};
 pub use console_users::{Access, Claim, ConsoleUser, Invitation, NewInvitation, NewOwner};
 pub use contact_state::{ConsentStatus, ContactState, ERASED_PREFIX, UNREACHABLE};
 pub use contacts::Suppression;

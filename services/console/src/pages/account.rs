@@ -4,7 +4,7 @@ use axum::{
     extract::{Query as UrlQuery, State},
     response::{IntoResponse, Redirect, Response},
 };
-use butt_dial_accounts::console::SessionView;
+use butt_dial_accounts::console::{SessionView, browser_name};
 use butt_dial_domain::Failure;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -162,7 +162,7 @@ fn table(app: &App, member: &Member, sessions: &[SessionView]) -> Markup {
                     tbody {
                         @for session in sessions {
                             tr {
-                                td data-label="Browser" { span { (short_browser(&session.browser)) @if session.is_this { " " (parts::badge(Tone::Ok, "this one")) } } }
+                                td data-label="Browser" { span { (browser_name(&session.browser)) @if session.is_this { " " (parts::badge(Tone::Ok, "this one")) } } }
                                 td data-label="From" { (session.address) }
                                 td data-label="Since" { (time(&session.created_at.to_rfc3339(), now)) }
                                 td data-label="Last seen" { (time(&session.seen_at.to_rfc3339(), now)) }
@@ -171,7 +171,7 @@ fn table(app: &App, member: &Member, sessions: &[SessionView]) -> Markup {
                                         form method="post" action=(action) {
                                             (page::token(member))
                                             input type="hidden" name="session" value=(session.id);
-                                            button class="slim danger" aria-label=(format!("Sign out {} from {}", short_browser(&session.browser), session.address)) { "Sign out" }
+                                            button class="slim danger" aria-label=(format!("Sign out {} from {}", browser_name(&session.browser), session.address)) { "Sign out" }
                                         }
                                     }
                                 }
@@ -181,33 +181,5 @@ fn table(app: &App, member: &Member, sessions: &[SessionView]) -> Markup {
                 }
             }
         }
-    }
-}
-
-/// Shortens the words of a browser about itself.
-fn short_browser(text: &str) -> String {
-    let name = ["Edg", "Firefox", "Chrome", "Safari"]
-        .into_iter()
-        .find(|name| text.contains(name));
-    let system = ["Windows", "Android", "iPhone", "Mac OS", "Linux"]
-        .into_iter()
-        .find(|name| text.contains(name));
-    match (name, system) {
-        (Some(name), Some(system)) => format!("{} on {system}", name.replace("Edg", "Edge")),
-        (Some(name), None) => name.to_owned(),
-        _ => text.chars().take(40).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shortens_browsers() {
-        let chrome =
-            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
-        assert_eq!(short_browser(chrome), "Chrome on Linux");
-        assert_eq!(short_browser("curl/8.0"), "curl/8.0");
     }
 }

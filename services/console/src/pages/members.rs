@@ -1,15 +1,16 @@
 //! The members of the organization: people with roles. They join by a link.
 
 use axum::{
-    extract::State,
+    extract::{Query as UrlQuery, State},
     response::{Html, IntoResponse, Redirect, Response},
 };
 use butt_dial_accounts::{Role, console::InvitationView, parse_role};
 use butt_dial_domain::{Code, Failure};
 use maud::{Markup, html};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::confirm;
+use super::{confirm, member_access};
 use crate::{
     app::App,
     format::{list, text, time},
@@ -28,9 +29,19 @@ const ROLES: [(&str, &str); 5] = [
     ("owner", "Owner: everything"),
 ];
 
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Query {
+    /// The address of one of them.
+    person: String,
+}
+
 /// `GET /members`
-pub async fn show(State(app): State<App>, member: Member) -> Response {
-    render(&app, &member, None).await
+pub async fn show(State(app): State<App>, member: Member, UrlQuery(query): UrlQuery<Query>) -> Response {
+    match query.person.trim() {
+        "" => render(&app, &member, None).await,
+        person => member_access::show(&app, &member, person).await,
+    }
 }
 
 /// `POST /members`
@@ -57,9 +68,16 @@ pub async fn act(State(app): State<App>, posted: Posted) -> Response {
             .map(|()| None),
         "role" => change_role(&app, &posted).await.map(|()| None),
         "remove" => remove(&app, &posted).await.map(|()| None),
+        "end-session" | "end-sessions" | "remove-passkey" => match guard_owners(&app, &posted, None).await {
+            Ok(()) => member_access::act(&app, &posted).await.map(|()| None),
+            Err(failure) => Err(failure),
+        },
         _ => Err(Failure::new(Code::InvalidArgument, "the form is not known")),
     };
     match outcome {
+        Ok(None) if matches!(posted.get("do"), "end-session" | "end-sessions" | "remove-passkey") => {
+            Redirect::to(&member_access::link(&app, posted.get("email"))).into_response()
+        }
         Ok(None) => Redirect::to(&here).into_response(),
         Ok(Some(secret)) => {
             let link = app.link(&format!("/invitation/{secret}"));
@@ -153,7 +171,10 @@ fn table(app: &App, member: &Member, rows: &[Value]) -> Markup {
                             @let email = text(row, "email");
                             @let role = text(row, "role").replace("org-admin", "admin");
                             tr {
-                                td data-label="Person" { (email) @if email == member.session().email { " " (parts::badge(Tone::Plain, "you")) } }
+                                td data-label="Person" {
+                                    @if rights::administers(member.role()) { a href=(member_access::link(app, email)) { (email) } } @else { (email) }
+                                    @if email == member.session().email { " " (parts::badge(Tone::Plain, "you")) }
+                                }
                                 td data-label="Role" {
                                     @if rights::administers(member.role()) {
                                         form class="pair" method="post" action=(action) {
@@ -181,7 +202,7 @@ fn table(app: &App, member: &Member, rows: &[Value]) -> Markup {
                     }
                 }
             }
-            p class="card-foot small muted" { "A removed member is signed out everywhere within a second." }
+            p class="card-foot small muted" { "A removed member is signed out everywhere within a second. The page of a member shows where it is signed in." }
         }
     }
 }

@@ -27,6 +27,7 @@ mod inbox_views;
 pub mod invitation;
 pub mod keys;
 mod limit_forms;
+mod member_access;
 pub mod members;
 pub mod message;
 mod message_stages;

@@ -27,9 +27,11 @@ use passwords::Passwords;
 
 pub use invitations::{InvitationView, InvitedAs};
 pub use one_time_passwords::OtpSetup;
+pub(crate) use passkeys::public_id as passkey_id;
 pub use passkeys::{PasskeyView, RelyingParty};
 pub use people::ConsoleMember;
-pub use sessions::{Session, SessionView};
+pub(crate) use sessions::{IDLE, public_id as session_id};
+pub use sessions::{Session, SessionView, browser_name};
 pub use sign_in::{Credentials, Proof, WayIn};
 
 /// The period of the limits of guesses.

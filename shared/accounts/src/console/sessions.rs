@@ -11,7 +11,7 @@ use super::{Client, Console, OtpSetup, generate_secret, hash};
 /// The longest life of a session.
 const LIFETIME: TimeDelta = TimeDelta::days(7);
 /// A session that is not used for this time ends.
-const IDLE: TimeDelta = TimeDelta::hours(12);
+pub(crate) const IDLE: TimeDelta = TimeDelta::hours(12);
 /// How often the use of a session is written down.
 const TOUCH_AFTER: TimeDelta = TimeDelta::minutes(1);
 /// How long a proof counts for actions that need a fresh one.
@@ -186,8 +186,24 @@ impl Console {
     }
 }
 
-fn public_id(hash: &str) -> &str {
+/// Returns the public id of a session: the beginning of its hash.
+pub(crate) fn public_id(hash: &str) -> &str {
     hash.get(..16).unwrap_or(hash)
+}
+
+/// Shortens the words of a browser about itself.
+pub fn browser_name(text: &str) -> String {
+    let name = ["Edg", "Firefox", "Chrome", "Safari"]
+        .into_iter()
+        .find(|name| text.contains(name));
+    let system = ["Windows", "Android", "iPhone", "Mac OS", "Linux"]
+        .into_iter()
+        .find(|name| text.contains(name));
+    match (name, system) {
+        (Some(name), Some(system)) => format!("{} on {system}", name.replace("Edg", "Edge")),
+        (Some(name), None) => name.to_owned(),
+        _ => text.chars().take(40).collect(),
+    }
 }
 
 /// Masks an address: enough to recognize one's own network.
@@ -210,6 +226,14 @@ pub(super) fn masked(address: Option<IpAddr>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shortens_browsers() {
+        let chrome =
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
+        assert_eq!(browser_name(chrome), "Chrome on Linux");
+        assert_eq!(browser_name("curl/8.0"), "curl/8.0");
+    }
 
     #[test]
     fn masks_the_address_of_a_client() {

@@ -324,6 +324,43 @@ both_engines! {
         }
     }
 
+    async fn administrators_see_and_end_sessions_of_members(db: &Database) {
+        let (org, other) = (new_org(db).await, new_org(db).await);
+        let user = owner(db, &org).await;
+        for hash in ["s1", "s2", "s3"] {
+            sign_in(db, &user, &org, hash).await;
+        }
+        let list = |org, now: Timestamp| db.list_member_sessions(org, now - TimeDelta::hours(12), now);
+        let listed = list(&org, morning()).await.unwrap();
+        assert_eq!((listed.len(), listed[0].email.as_str(), listed[0].browser.as_str()), (3, ADA.0, "Chrome"));
+        assert!(list(&other, morning()).await.unwrap().is_empty());
+        assert!(list(&org, morning() + TimeDelta::hours(13)).await.unwrap().is_empty(), "idle");
+        assert!(!db.change(setup()).end_member_session(&other, "s1").await.unwrap(), "of another organization");
+        assert!(db.change(setup()).end_member_session(&org, "s1").await.unwrap());
+        assert!(!db.change(setup()).end_member_session(&org, "s1").await.unwrap());
+        assert_eq!(db.change(setup()).end_member_sessions(&other, ADA.1).await.unwrap(), 0);
+        assert_eq!(db.change(setup()).end_member_sessions(&org, ADA.1).await.unwrap(), 2);
+        assert!(find(db, "s2", morning()).await.is_none());
+    }
+
+    async fn administrators_remove_passkeys_of_own_members_only(db: &Database) {
+        let (org, other) = (new_org(db).await, new_org(db).await);
+        let user = owner(db, &org).await;
+        db.add_passkey(&user, &passkey("k1"), 9, morning()).await.unwrap();
+        let listed = db.list_member_passkeys(&org, ADA.1).await.unwrap();
+        assert_eq!((listed.len(), listed[0].name.as_str()), (1, "Laptop"));
+        assert!(db.list_member_passkeys(&other, ADA.1).await.unwrap().is_empty());
+        let remove = async |org: &OrgId| {
+            db.change(setup()).remove_member_passkey(org, &listed[0], "console.example").await.unwrap()
+        };
+        assert_eq!(remove(&other).await, PasskeyRemoval::Unknown);
+        db.change(setup()).add_member(&other, ADA, Role::Viewer, "system", None, morning()).await.unwrap();
+        assert_eq!(remove(&org).await, PasskeyRemoval::OfOthersToo);
+        db.change(setup()).remove_member(&other, ADA.1).await.unwrap();
+        assert_eq!(remove(&org).await, PasskeyRemoval::Removed);
+        assert_eq!(remove(&org).await, PasskeyRemoval::Unknown);
+    }
+
     async fn filters_belong_to_a_person_in_an_organization(db: &Database) {
         let (org, other) = (new_org(db).await, new_org(db).await);
         let user = owner(db, &org).await;

@@ -148,6 +148,7 @@ impl Console {
                     Failure::new(Code::Conflict, "this passkey is your only way in").hint("add another passkey first")
                 );
             }
+            PasskeyRemoval::OfOthersToo => return Err(Failure::internal()),
         }
         self.note_passkey(session, "console.passkey-remove", &passkey.credential_id)
             .await
@@ -356,7 +357,8 @@ fn view(passkey: Passkey) -> PasskeyView {
     }
 }
 
-fn public_id(credential_id: &str) -> String {
+/// Returns the public id of a passkey: the beginning of a hash.
+pub(crate) fn public_id(credential_id: &str) -> String {
     let mut hash = hash(credential_id);
     hash.truncate(16);
     hash
