@@ -224,5 +224,9 @@ def test_administrator_sees_and_ends_what_a_member_uses(program, person):
     wait_until(owner.page, "Not signed in")
     bob.go("/messages")
     assert "/sign-in" in bob.page.url
+    owner.go("/audit")
+    row = owner.page.locator("tr:has-text('member.end-sessions')")
+    assert "Console" in row.inner_text() and "net " in row.inner_text()
+    owner.picture("audit")
     sign_in(bob)
     assert bob.go("/members?person=bob%40example.com").status == 403

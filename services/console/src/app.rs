@@ -1,11 +1,11 @@
 //! The state of the console, and the operations that its pages call. A page has no other way to data of an organization: each
 //! call checks the role of the person, and organization and agent come from the session.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use butt_dial_accounts::{Console, Role, Sender, console::RelyingParty};
 use butt_dial_domain::{Clock, Code, Failure};
-use butt_dial_identity::Caller;
+use butt_dial_identity::{Caller, Origin};
 use butt_dial_operations::{self as operations, Context, Definition, Product, RequestContext};
 use butt_dial_runtime::{Platform, http::TrustedProxies, phones::Phones};
 use serde_json::{Map, Value, json};
@@ -126,6 +126,15 @@ impl App {
         self.0.platform.product.simulated_world
     }
 
+    /// Returns the origin of a request, for the audit entries of what it changes.
+    pub fn origin(&self, client: Option<IpAddr>, request_id: Option<String>) -> Origin {
+        let origin = self.0.platform.product.guard.origin(client, request_id);
+        Origin {
+            via: Some("console"),
+            ..origin
+        }
+    }
+
     /// Writes down when tokens were used last, so that a page shows the uses of this moment, and not only those of some seconds ago.
     pub async fn flush_last_used(&self) {
         self.0.platform.product.guard.flush_last_used().await;
@@ -197,7 +206,7 @@ impl App {
         let context = Context {
             product,
             caller: Arc::new(caller),
-            request: RequestContext::of_page(self.draining().clone()),
+            request: RequestContext::of_page(self.draining().clone(), Origin::current()),
         };
         let args = match args {
             Value::Object(fields) => fields,

@@ -8,7 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{app::App, page};
+use butt_dial_runtime::http::RequestId;
+
+use crate::{app::App, page, session};
 
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
@@ -16,11 +18,16 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses requests with effects that another site caused, and adds the headers of all pages.
+/// Refuses requests with effects that another site caused, and adds the headers of all pages. Audit entries of a request get its
+/// origin.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = match is_safe || is_own(request.headers(), app.public_host()) {
-        true => next.run(request).await,
+        true => {
+            let address = session::client_address(request.extensions(), request.headers(), &app);
+            let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+            app.origin(address, id).scope(next.run(request)).await
+        }
         false => {
             let text =
                 "This request did not come from a page of this console. Open the page again and repeat what you did.";

@@ -1,12 +1,12 @@
 //! The person of a request: the cookie of the session, and the form that a person sent. A form is read only with the token of
 //! the session, so that no handler can forget the check.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     Form, RequestExt as _,
     extract::{ConnectInfo, FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
 use butt_dial_accounts::{
@@ -124,12 +124,14 @@ fn form_token(secret: &str) -> String {
     hex::encode(&Sha256::digest(format!("form {secret}"))[..16])
 }
 
+/// Returns the address of the client of a request.
+pub fn client_address(extensions: &Extensions, headers: &HeaderMap, app: &App) -> Option<IpAddr> {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+    app.proxies().client_address(peer, headers).ok()
+}
+
 fn client(parts: &Parts, app: &App) -> Client {
-    let peer = parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|peer| peer.0.ip());
-    let address = peer.and_then(|peer| app.proxies().client_address(peer, &parts.headers).ok());
+    let address = client_address(&parts.extensions, &parts.headers, app);
     let browser = parts
         .headers
         .get(header::USER_AGENT)

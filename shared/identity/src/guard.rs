@@ -43,6 +43,7 @@ impl Guard {
     /// Returns the origin of a request, for the audit entries of what it changes.
     pub fn origin(&self, client: Option<IpAddr>, request_id: Option<String>) -> Origin {
         Origin {
+            via: None,
             source: client.map(|client| source_hash(&self.vault, client)),
             request_id,
         }

@@ -94,7 +94,7 @@ impl RequestContext {
     }
 
     /// Creates the context of a page of the console, which waits for nothing.
-    pub fn of_page(draining: CancellationToken) -> Self {
+    pub fn of_page(draining: CancellationToken, origin: Origin) -> Self {
         Self {
             interface: Interface::Console,
             gone: CancellationToken::new(),
@@ -104,7 +104,7 @@ impl RequestContext {
             progress: None,
             on_sent: OnResponseSent::default(),
             headers: Arc::default(),
-            origin: Origin::default(),
+            origin,
         }
     }
 

@@ -125,6 +125,10 @@ pub(crate) async fn append_in(tx: &mut Tx, entry: &AuditEntry) -> Result<(), sql
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     let id = format!("aud_{}", butt_dial_domain::ids::unique());
     let origin = Origin::current();
+    let mut detail = entry.detail.clone();
+    if let (Some(via), Some(fields)) = (origin.via, detail.as_object_mut()) {
+        fields.insert("via".into(), via.into());
+    }
     in_tx!(tx, |db| sqlx::query(SQL)
         .bind(&id)
         .bind(&entry.org_id)
@@ -132,7 +136,7 @@ pub(crate) async fn append_in(tx: &mut Tx, entry: &AuditEntry) -> Result<(), sql
         .bind(&entry.actor_kind)
         .bind(&entry.action)
         .bind(&entry.target)
-        .bind(Json(&entry.detail))
+        .bind(Json(&detail))
         .bind(entry.before.as_ref().map(Json))
         .bind(entry.after.as_ref().map(Json))
         .bind(entry.source.as_ref().or(origin.source.as_ref()))

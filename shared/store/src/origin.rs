@@ -4,6 +4,8 @@
 /// The origin of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
+    /// The interface, if entries name it.
+    pub via: Option<&'static str>,
     /// A keyed hash of the client's network.
     pub source: Option<String>,
     /// The id in the header `X-Request-Id` of the response.
@@ -21,7 +23,7 @@ impl Origin {
     }
 
     /// Returns the origin of the running request. Work of the program itself has none.
-    pub(crate) fn current() -> Self {
+    pub fn current() -> Self {
         ORIGIN.try_with(Clone::clone).unwrap_or_default()
     }
 }

@@ -110,14 +110,15 @@ fn table(app: &App, query: &Query, found: &Value) -> Markup {
             } @else {
                 div class="scroll" tabindex="0" role="region" aria-label="List of entries" {
                     table class="cards" {
-                        thead { tr { th scope="col" { "When" } th scope="col" { "Actor" } th scope="col" { "Action" } th scope="col" { "Target" } th scope="col" { "Change" } } }
+                        thead { tr { th scope="col" { "When" } th scope="col" { "Actor" } th scope="col" { "Action" } th scope="col" { "Target" } th scope="col" { "From where" } th scope="col" { "Change" } } }
                         tbody {
                             @for row in rows {
                                 tr {
                                     td data-label="When" { (time(text(row, "at"), now)) }
-                                    td data-label="Actor" { span class="cut mono" title=(text(row, "actor")) { (text(row, "actor")) } }
-                                    td data-label="Action" { code { (text(row, "action")) } }
-                                    td data-label="Target" { span class="cut mono" title=(text(row, "target")) { (text(row, "target")) } }
+                                    td data-label="Actor" { span class="cut id mono" title=(text(row, "actor")) { (text(row, "actor")) } }
+                                    td data-label="Action" { code class="nowrap" { (text(row, "action")) } }
+                                    td data-label="Target" { span class="cut id mono" title=(text(row, "target")) { (text(row, "target")) } }
+                                    td data-label="From where" { (origin(row)) }
                                     td data-label="Change" { (change(row)) }
                                 }
                             }
@@ -130,11 +131,32 @@ fn table(app: &App, query: &Query, found: &Value) -> Markup {
     }
 }
 
+/// Renders where the request of a change came from: the interface, and the network as a hash.
+fn origin(row: &Value) -> Markup {
+    let (via, source) = (row["detail"]["via"].as_str(), row["source"].as_str());
+    let is_own = matches!(text(row, "actorKind"), "system");
+    html! {
+        @if via == Some("console") { span class="nowrap" { "Console" } }
+        @if let Some(source) = source {
+            p class="small muted mono nowrap" title=(format!("The network, as a hash that stays the same: {source}")) { "net " (source.get(..8).unwrap_or(source)) }
+        } @else if via.is_none() {
+            span class="muted" { (if is_own { "the program" } else { "not known" }) }
+        }
+    }
+}
+
 fn change(row: &Value) -> Markup {
+    // The interface has a column.
+    let detail = row["detail"].as_object().map(|fields| {
+        let kept = fields.iter().filter(|(name, _)| *name != "via");
+        kept.map(|(name, value)| (name.clone(), value.clone()))
+            .collect::<serde_json::Map<_, _>>()
+    });
+    let detail = detail.map_or_else(|| row["detail"].clone(), Value::Object);
     let is_empty = |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
     html! {
         @if !is_empty(&row["before"]) || !is_empty(&row["after"]) { p class="small mono" { (row["before"]) " → " (row["after"]) } }
-        @if !is_empty(&row["detail"]) { p class="small mono" { (row["detail"]) } }
+        @if !is_empty(&detail) { p class="small mono" { (detail) } }
         @match row["seq"].as_i64() { Some(seq) => span class="small muted" { "row " (seq) }, None => span class="small muted" { "not sealed yet" } }
     }
 }

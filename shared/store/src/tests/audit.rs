@@ -104,11 +104,12 @@ both_engines! {
         let org = OrgId::generate();
         let mut plain = entry(Some(&org), "a.b", morning());
         plain.source = None;
-        let origin = Origin { source: Some("cd34".into()), request_id: Some("req_1".into()) };
+        let origin = Origin { via: Some("console"), source: Some("cd34".into()), request_id: Some("req_1".into()) };
         origin.scope(db.append_audit(&plain)).await.unwrap();
         db.append_audit(&plain).await.unwrap();
         let rows = db.list_audit(Some(&org), AuditFilter::default(), 9).await.unwrap();
         assert_eq!((rows[1].entry.source.as_deref(), rows[1].entry.request_id.as_deref()), (Some("cd34"), Some("req_1")));
+        assert_eq!(rows[1].entry.detail["via"], "console");
         assert_eq!(rows[0].entry, plain, "the program itself has no origin");
     }
 
