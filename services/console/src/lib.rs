@@ -25,6 +25,7 @@ use axum::{
 use butt_dial_operations::{OF_CONSOLE, Product};
 use butt_dial_runtime::{Backend, Platform, Role, platform::StartError};
 use futures::FutureExt;
+use tower_http::compression::CompressionLayer;
 
 use app::App;
 use pages::{
@@ -128,4 +129,6 @@ fn router(app: &App) -> Router {
             }),
         )
         .merge(pages)
+        // Streams stay as they are.
+        .layer(CompressionLayer::new())
 }

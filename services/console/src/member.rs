@@ -18,8 +18,10 @@ pub type Fields = HashMap<String, String>;
 #[derive(Clone)]
 pub struct Member {
     pub inner: ConsoleMember,
-    /// For the forms of this session.
+    /// A secret of the session, which stays the same.
     pub token: String,
+    /// The same for forms, in another form in each answer.
+    pub form_token: String,
     pub client: Client,
 }
 

@@ -232,7 +232,7 @@ pub fn status_of(failure: &Failure) -> StatusCode {
 
 /// The hidden field that every form of a session needs.
 pub fn token(member: &Member) -> Markup {
-    html! { input type="hidden" name=(TOKEN) value=(member.token); }
+    html! { input type="hidden" name=(TOKEN) value=(member.form_token); }
 }
 
 fn document(app: &App, title: &str, page: &Markup) -> Markup {

@@ -26,6 +26,9 @@ use crate::{
 const COOKIE: &str = "__Host-bd_console";
 /// The cookie over http, on the machine itself.
 const PLAIN_COOKIE: &str = "bd_console";
+/// In bytes.
+const TOKEN_LENGTH: usize = 16;
+
 /// A form of a signed-in person.
 pub struct Posted {
     pub member: Member,
@@ -120,8 +123,29 @@ fn secret(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Derives the token of a session's forms from its secret. The secret does not follow from it.
-fn form_token(secret: &str) -> String {
-    hex::encode(&Sha256::digest(format!("form {secret}"))[..16])
+fn form_token(secret: &str) -> [u8; TOKEN_LENGTH] {
+    let mut token = [0; TOKEN_LENGTH];
+    token.copy_from_slice(&Sha256::digest(format!("form {secret}"))[..TOKEN_LENGTH]);
+    token
+}
+
+/// Writes a token in a form that differs each time. Pages are compressed and may repeat words of their address: the sizes of many
+/// answers would give a token away that stays the same (BREACH).
+fn masked(token: [u8; TOKEN_LENGTH]) -> String {
+    let mask: [u8; TOKEN_LENGTH] = rand::random();
+    let mut hidden = token;
+    hidden.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+    format!("{}{}", hex::encode(mask), hex::encode(hidden))
+}
+
+/// Reads a token in any of its forms.
+fn unmasked(text: &str) -> Option<[u8; TOKEN_LENGTH]> {
+    let (first, hidden) = text.split_at_checked(2 * TOKEN_LENGTH)?;
+    let (mut mask, mut token) = ([0; TOKEN_LENGTH], [0; TOKEN_LENGTH]);
+    hex::decode_to_slice(first, &mut mask).ok()?;
+    hex::decode_to_slice(hidden, &mut token).ok()?;
+    token.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+    Some(token)
 }
 
 /// Returns the address of the client of a request.
@@ -151,7 +175,7 @@ impl FromRequestParts<App> for Visitor {
             Some(secret) => {
                 let found = app.console().find_session(&secret).await;
                 let found = found.map_err(|failure| page::failed(app, &failure))?;
-                found.map(|session| (session, form_token(&secret)))
+                found.map(|session| (session, masked(form_token(&secret))))
             }
             None => None,
         };
@@ -164,7 +188,7 @@ impl FromRequestParts<App> for Member {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let visitor = Visitor::from_request_parts(parts, app).await?;
-        let Some((session, token)) = visitor.session else {
+        let Some((session, form_token)) = visitor.session else {
             // Within a base path, the router has removed it.
             let path = parts.uri.path();
             let page = path.find("/console").map_or(path, |at| &path[at + "/console".len()..]);
@@ -180,7 +204,8 @@ impl FromRequestParts<App> for Member {
         };
         Ok(Self {
             inner,
-            token,
+            token: unmasked(&form_token).map(hex::encode).unwrap_or_default(),
+            form_token,
             client: visitor.client,
         })
     }
@@ -192,7 +217,7 @@ impl FromRequest<App> for Posted {
     async fn from_request(mut request: Request, app: &App) -> Result<Self, Response> {
         let member: Member = request.extract_parts_with_state(app).await?;
         let fields = read_form(request, app).await?;
-        match refused_token(&member.token, &fields, app) {
+        match refused_token(&member.form_token, &fields, app) {
             Some(refused) => Err(refused),
             None => Ok(Self { member, fields }),
         }
@@ -214,8 +239,11 @@ impl FromRequest<App> for OpenForm {
 
 /// Returns whether a form has the token of the session.
 pub fn has_token(token: &str, fields: &Fields) -> bool {
-    let given = fields.get(TOKEN).map_or("", String::as_str);
-    token.as_bytes().ct_eq(given.as_bytes()).into()
+    let given = fields.get(TOKEN).and_then(|given| unmasked(given));
+    match (unmasked(token), given) {
+        (Some(token), Some(given)) => token.ct_eq(&given).into(),
+        _ => false,
+    }
 }
 
 /// Returns the refusal of a form without the token of the session.
@@ -257,7 +285,18 @@ mod tests {
 
     #[test]
     fn token_of_forms_differs_by_session() {
-        assert_ne!(form_token("one"), form_token("two"));
-        assert_eq!(form_token("one").len(), 32);
+        let fields = |token: &str| Fields::from([(TOKEN.to_owned(), token.to_owned())]);
+        let (one, again) = (masked(form_token("one")), masked(form_token("one")));
+        assert_ne!(one, again, "the size of a compressed page says nothing about it");
+        assert!(has_token(&one, &fields(&again)));
+        for wrong in [
+            masked(form_token("two")).as_str(),
+            "",
+            &one[1..],
+            &"x".repeat(64),
+            &"ü".repeat(32),
+        ] {
+            assert!(!has_token(&one, &fields(wrong)), "{wrong}");
+        }
     }
 }

@@ -76,7 +76,7 @@ fn form(app: &App, posted: &Posted, to: &str, what: &str, failure: Option<&Failu
             p class="muted" { "To " (what) ", " (ways.join(" or ")) ". It counts for 15 minutes." }
             @if let Some(failure) = failure { (parts::failure(failure)) }
             form class="form" method="post" action=(app.path(&format!("/confirm?to={target}"))) {
-                input type="hidden" name=(TOKEN) value=(posted.member.token);
+                input type="hidden" name=(TOKEN) value=(posted.member.form_token);
                 @for (name, value) in &posted.fields {
                     @if !fields.contains(&name.as_str()) { input type="hidden" name=(name) value=(value); }
                 }

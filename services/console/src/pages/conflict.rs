@@ -62,7 +62,7 @@ pub fn required(app: &App, posted: &Posted, back: &str, values: &Value, edited: 
                 }
             }
             form class="form" method="post" action=(back.split('?').next().unwrap_or(back)) {
-                input type="hidden" name=(TOKEN) value=(posted.member.token);
+                input type="hidden" name=(TOKEN) value=(posted.member.form_token);
                 @for (name, value) in &posted.fields {
                     @if name != TOKEN && name != SEEN { input type="hidden" name=(name) value=(value); }
                 }
