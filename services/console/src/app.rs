@@ -12,7 +12,12 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::{member::Member, recent::Recent, rights};
+use crate::{
+    member::Member,
+    open_sessions::{OpenSessions, Watching},
+    recent::Recent,
+    rights,
+};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +32,8 @@ struct Parts {
     public_host: Option<String>,
     site: Option<RelyingParty>,
     overviews: Recent<Value>,
+    overview_parts: Recent<Arc<str>>,
+    open_sessions: OpenSessions,
     senders: Recent<Arc<[Sender]>>,
     phones: Option<Phones>,
 }
@@ -48,6 +55,8 @@ impl App {
             public_host,
             site: RelyingParty::of(public, platform.config.port),
             overviews: Recent::default(),
+            overview_parts: Recent::default(),
+            open_sessions: OpenSessions::default(),
             senders: Recent::default(),
             phones: platform.simulator.clone().map(Phones::new),
             platform,
@@ -160,6 +169,28 @@ impl App {
         let overview = self.call(member, "get_overview", json!({})).await?;
         self.0.overviews.keep(org, overview.clone());
         Ok(overview)
+    }
+
+    /// Returns the live part of the overview, which all open pages of an organization share, too.
+    pub async fn recent_overview_part(
+        &self,
+        member: &Member,
+        render: impl FnOnce(&Value) -> String,
+    ) -> Result<Arc<str>, Failure> {
+        let org = &member.inner.org;
+        if let Some(known) = self.0.overview_parts.find(org) {
+            return Ok(known);
+        }
+        let part: Arc<str> = render(&self.recent_overview(member).await?).into();
+        self.0.overview_parts.keep(org, part.clone());
+        Ok(part)
+    }
+
+    /// Watches the session of a stream.
+    pub fn watch_session(&self, member: &Member) -> Watching {
+        let key = (member.session().id_hash.clone(), member.inner.org.clone());
+        let tasks = &self.0.product.tasks;
+        self.0.open_sessions.watch(key, self.console(), tasks, self.draining())
     }
 
     /// Returns the senders of the organization, as they were at most two seconds ago.

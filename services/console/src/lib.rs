@@ -7,6 +7,7 @@ mod chart;
 mod format;
 mod live;
 mod member;
+mod open_sessions;
 mod page;
 mod pages;
 mod parts;

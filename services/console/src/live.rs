@@ -1,7 +1,7 @@
 //! Live parts of pages, as server-sent events. A stream sends a part again when it has changed, and ends with its session.
 //! Streams read the shared state, so they show what other replicas do.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Path, Query, State},
@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use crate::{
     app::App,
     member::Member,
+    open_sessions::Watching,
     pages::{call, inbox, message, messages, overview, simulator},
 };
 
@@ -24,8 +25,6 @@ use crate::{
 const INTERVAL: Duration = Duration::from_millis(250);
 /// The same for parts that cost more.
 const SLOW_INTERVAL: Duration = Duration::from_secs(2);
-/// How often a stream checks that its session is still open.
-const SESSION_CHECK: Duration = Duration::from_millis(800);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The part of a page that a stream renders.
@@ -52,9 +51,18 @@ impl Part {
     }
 
     /// Renders the part. `None`: it can't be read right now.
-    async fn render(&self, app: &App, member: &Member) -> Option<Markup> {
+    async fn render(&self, app: &App, member: &Member) -> Option<Arc<str>> {
+        if let Self::Overview = self {
+            return overview::live_part(app, member).await.ok();
+        }
+        let markup = self.render_own(app, member).await?;
+        Some(markup.into_string().into())
+    }
+
+    /// Renders a part that no other page shares.
+    async fn render_own(&self, app: &App, member: &Member) -> Option<Markup> {
         match self {
-            Self::Overview => overview::live_part(app, member).await.ok(),
+            Self::Overview => None,
             Self::Newer(query) => messages::newer(app, member, query).await.ok(),
             Self::Message(id) => message::live_part(app, member, id).await.ok(),
             Self::Arrival(id) => message::state(app, member, id).await.ok(),
@@ -70,7 +78,8 @@ struct Watch {
     app: App,
     member: Member,
     part: Part,
-    last: Option<String>,
+    last: Option<Arc<str>>,
+    session: Watching,
     is_over: bool,
 }
 
@@ -116,6 +125,7 @@ pub async fn phones(State(app): State<App>, member: Member, Query(query): Query<
 
 fn stream_of(app: App, member: Member, part: Part) -> Response {
     let watch = Watch {
+        session: app.watch_session(&member),
         app,
         member,
         part,
@@ -140,22 +150,12 @@ impl Watch {
         if self.is_over {
             return None;
         }
-        let mut since_check = SESSION_CHECK;
         loop {
-            if since_check >= SESSION_CHECK {
-                since_check = Duration::ZERO;
-                let open = self
-                    .app
-                    .console()
-                    .is_open(self.member.session(), &self.member.inner.org)
-                    .await;
-                if !open.unwrap_or(false) {
-                    self.is_over = true;
-                    return Some(Event::default().event("session-ended").data("sign in again"));
-                }
+            if self.session.ended().is_cancelled() {
+                self.is_over = true;
+                return Some(Event::default().event("session-ended").data("sign in again"));
             }
-            if let Some(part) = self.part.render(&self.app, &self.member).await {
-                let text = part.into_string();
+            if let Some(text) = self.part.render(&self.app, &self.member).await {
                 if matches!(self.part, Part::Arrival(_)) && message::has_arrived(&text) {
                     self.is_over = true;
                     return Some(Event::default().event("reload-page").data("arrived"));
@@ -165,11 +165,10 @@ impl Watch {
                     return Some(Event::default().data(text));
                 }
             }
-            let interval = self.part.interval().min(SESSION_CHECK);
-            let draining = self.app.draining().clone();
             tokio::select! {
-                () = draining.cancelled() => return None,
-                () = sleep(interval) => since_check += interval,
+                () = self.app.draining().cancelled() => return None,
+                () = self.session.ended().cancelled() => {}
+                () = sleep(self.part.interval()) => {}
             }
         }
     }

@@ -1,12 +1,15 @@
 //! Sessions of the console. They are stored by the hash of the secret in the cookie, and read with each request, so that the end
 //! of a session or of a membership counts at once on every replica.
 
+use std::collections::HashSet;
+
 use butt_dial_domain::{OrgId, clock::Timestamp};
+use sqlx::types::Json;
 
 use crate::{
     Change, Role, Store, StoreError,
     change::on_change,
-    engine::{in_tx, on_reader, on_writer, with_timeout},
+    engine::{Sql, in_tx, on_reader, on_writer, with_timeout},
 };
 
 /// A session to store.
@@ -152,27 +155,32 @@ impl Store {
         }))
     }
 
-    /// Returns whether a session is open, and its person a member of the active organization: one lookup, for open streams.
-    pub async fn is_console_session_open(
+    /// Finds which of these sessions are open, each with the active organizations of its person: one lookup for all open streams.
+    pub async fn find_open_console_sessions(
         &self,
-        hash: &str,
-        org: &OrgId,
+        hashes: &[&str],
         seen_since: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM console_sessions s
-            JOIN memberships m ON m.user_id = s.user_id AND m.org_id = $2
-            JOIN organizations o ON o.id = m.org_id AND o.status = 'active'
-            WHERE s.id_hash = $1 AND s.expires_at > $3 AND s.seen_at >= $4)";
-        Ok(on_reader!(self, |db| {
-            sqlx::query_scalar(SQL)
-                .bind(hash)
-                .bind(org.as_str())
-                .bind(now)
-                .bind(seen_since)
-                .fetch_one(db)
-                .await
-        })?)
+    ) -> Result<HashSet<(String, OrgId)>, StoreError> {
+        const SQL: Sql = Sql {
+            postgres: "SELECT s.id_hash, m.org_id FROM console_sessions s
+                JOIN memberships m ON m.user_id = s.user_id
+                JOIN organizations o ON o.id = m.org_id AND o.status = 'active'
+                WHERE s.id_hash = ANY(SELECT jsonb_array_elements_text($1::JSONB))
+                AND s.expires_at > $2 AND s.seen_at >= $3",
+            sqlite: "SELECT s.id_hash, m.org_id FROM console_sessions s
+                JOIN memberships m ON m.user_id = s.user_id
+                JOIN organizations o ON o.id = m.org_id AND o.status = 'active'
+                WHERE s.id_hash IN (SELECT value FROM json_each($1)) AND s.expires_at > $2 AND s.seen_at >= $3",
+        };
+        let (sql, hashes) = (self.sql(SQL), Json(hashes));
+        let rows: Vec<(String, String)> = on_reader!(self, |db| sqlx::query_as(sql)
+            .bind(hashes)
+            .bind(now)
+            .bind(seen_since)
+            .fetch_all(db)
+            .await)?;
+        Ok(rows.into_iter().map(|(hash, org)| (hash, org.into())).collect())
     }
 
     /// Notes that a session is used.

@@ -1,5 +1,7 @@
 //! The first page: what happens now, what it costs, and what is left to set up.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::header,
@@ -65,8 +67,9 @@ pub async fn table(State(app): State<App>, member: Member) -> Response {
 }
 
 /// Renders the part that is live.
-pub async fn live_part(app: &App, member: &Member) -> Result<Markup, Failure> {
-    Ok(figures(app, &app.recent_overview(member).await?))
+pub async fn live_part(app: &App, member: &Member) -> Result<Arc<str>, Failure> {
+    let render = |overview: &Value| figures(app, overview).into_string();
+    app.recent_overview_part(member, render).await
 }
 
 fn figures(app: &App, overview: &Value) -> Markup {

@@ -1,6 +1,6 @@
 //! Sessions: a random secret in a cookie. Every request reads the session, so its end counts at once on every replica.
 
-use std::net::IpAddr;
+use std::{collections::HashSet, net::IpAddr};
 
 use butt_dial_domain::{Code, Failure, OrgId, clock::Timestamp};
 use butt_dial_store::{NewConsoleSession, OpenSession};
@@ -69,13 +69,17 @@ impl Console {
         Ok(found)
     }
 
-    /// Returns whether a session is still open, and its person still a member. For streams, which outlive requests.
-    pub async fn is_open(&self, session: &OpenSession, org: &OrgId) -> Result<bool, Failure> {
+    /// Finds which of these sessions are still open, each with the organizations of its person. For streams, which outlive requests.
+    pub async fn find_open_sessions(&self, hashes: &[&str]) -> Result<HashSet<(String, OrgId)>, Failure> {
         let now = self.clock.now();
-        let open = self
-            .store
-            .is_console_session_open(&session.id_hash, org, now - IDLE, now);
-        Ok(open.await?)
+        Ok(self.store.find_open_console_sessions(hashes, now - IDLE, now).await?)
+    }
+
+    /// Returns whether a session is still open, and its person still a member.
+    #[cfg(test)]
+    pub async fn is_open(&self, session: &OpenSession, org: &OrgId) -> Result<bool, Failure> {
+        let open = self.find_open_sessions(&[&session.id_hash]).await?;
+        Ok(open.contains(&(session.id_hash.clone(), org.clone())))
     }
 
     /// Returns whether the person has proved a short time ago to be the one that signed in.
