@@ -5,7 +5,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Account, Reply, RequestExt as _, TestContext, Transport, Webhook, error_code, eventually, sms, whatsapp, with,
+    Account, Reply, RequestExt as _, TestContext, Transport, Webhook, email, error_code, eventually, sms, whatsapp,
+    with,
 };
 
 const ANN: &str = "+14155550123";
@@ -97,5 +98,28 @@ profiles! {
         assert_eq!(take(cluster, &cluster.account.token).await.body["code"], "AUTH_FORBIDDEN");
         let wrong = json!({ "agentId": cluster.account.agent.host_id(), "contact": ANN, "hours": 169 });
         assert_eq!(call(cluster, team, Method::POST, "/api/v1/takeovers", wrong).await.body["code"], "INVALID_ARGUMENT");
+    }
+}
+
+profiles! {
+    async fn takeover_of_a_mailbox_holds_for_further_recipients(cluster: &Cluster) {
+        let (team, agent) = (&cluster.account.team_token, cluster.rest().await);
+        let taking = |contact: &str, hours: u32| {
+            let body = json!({ "agentId": cluster.account.agent.host_id(), "contact": contact, "hours": hours });
+            async move { call(cluster, team, Method::POST, "/api/v1/takeovers", body).await }
+        };
+        let taken = taking("Ann@Example.com", 48).await.expect(201);
+        for field in ["cc", "bcc"] {
+            let message = with(email("bob@example.com", "Hello"), json!({ field: ["ann@example.com"] }));
+            assert_eq!(error_code(&agent.send(message).await.unwrap_err()), "CONVERSATION_TAKEN_OVER", "{field}");
+        }
+        agent.send(email("bob@example.com", "Hello")).await.unwrap();
+        // An extension keeps its id, and does not shorten.
+        let again = taking("ann@example.com", 1).await.expect(201);
+        assert_eq!((&again["takeoverId"], &again["takenOverUntil"]), (&taken["takeoverId"], &taken["takenOverUntil"]));
+        for wrong in ["4155550123", "Ann <ann@example.com>", "+", ""] {
+            let refused = taking(wrong, 1).await;
+            assert_eq!(refused.status, 400, "{wrong}: {}", refused.body);
+        }
     }
 }

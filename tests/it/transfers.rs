@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::{
     limits::{set_limits, spent_today},
     support::{
-        Agent, CallbackHost, Cluster, Transport, WAIT_TIMEOUT, expect_carrier_action, expect_heard_once, hears, says,
-        setup,
+        Agent, CallbackHost, Cluster, RequestExt as _, Transport, WAIT_TIMEOUT, error_code, expect_carrier_action,
+        expect_heard_once, hears, says, setup,
     },
 };
 
@@ -31,6 +31,20 @@ async fn receive_call_for_bob(cluster: &Cluster, agent: &Agent) -> (Call, String
         call
     });
     (call, turn["callId"].as_str().unwrap().to_owned())
+}
+
+profiles! {
+    async fn transfers_no_caller_to_a_contact_that_a_person_answers(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        let (call, id) = receive_call_for_bob(cluster, &agent).await;
+        let taking = json!({ "agentId": cluster.account.agent.host_id(), "contact": BOB });
+        let request = cluster.gateways.post("/api/v1/takeovers", &taking).bearer_auth(&cluster.account.team_token);
+        request.reply().await.expect(201);
+        let refused = agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap_err();
+        assert_eq!(error_code(&refused), "CONVERSATION_TAKEN_OVER");
+        call.hang_up().await;
+    }
 }
 
 profiles! {

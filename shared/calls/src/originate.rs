@@ -15,6 +15,7 @@ use butt_dial_identity::Caller;
 use butt_dial_messaging::{
     SendReceipt, SendRequest,
     outbound::{Preflight, find_own_sender, parse_recipient},
+    refuse_taken_over,
 };
 
 use super::{
@@ -257,6 +258,8 @@ pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Ad
             &key,
         )
         .await?;
+    let (by, key) = ((&agent.id, &caller.principal.token), address.contact_key());
+    refuse_taken_over(&calls.store, by, (&key, &contact), calls.clock.now()).await?;
     let ruling = calls.compliance.decide(&Subject {
         channel: Channel::Voice,
         to: &address,

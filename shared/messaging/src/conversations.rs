@@ -10,7 +10,7 @@ use butt_dial_vault::Vault;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::EventContent;
+use crate::{EventContent, tainted_texts};
 
 const PREFIX: &str = "ses_";
 const MAX_PARTICIPANTS: usize = butt_dial_domain::bounds::PARTICIPANTS;
@@ -61,6 +61,8 @@ pub struct HistoryEntry {
     pub contact: String,
     /// `None`: the text is not stored any more.
     pub body: Option<String>,
+    /// The text resembles instructions to the agent. As events show it.
+    pub taint: Option<Value>,
     /// Of a sent message.
     pub status: Option<String>,
     pub at: Timestamp,
@@ -201,6 +203,9 @@ impl Conversations {
         let history = history.min(MAX_HISTORY);
         let mut opened = self.open(&agent.org_id, row)?;
         opened.history = self.history(&agent.org_id, &agent.id, id, history).await?;
+        if opened.history.iter().any(|entry| entry.taint.is_some()) {
+            tainted_texts::note(&self.store, (&agent.org_id, &agent.id), self.clock.now()).await?;
+        }
         if let Some(last) = opened.history.last() {
             opened.channel = Some(last.channel.clone());
         }
@@ -286,6 +291,10 @@ impl Conversations {
             is_sent: false,
             channel: event.channel.unwrap_or_default(),
             contact: event.data["from"].as_str().unwrap_or_default().to_owned(),
+            taint: content
+                .as_ref()
+                .and_then(|content| content.taint)
+                .map(tainted_texts::view),
             body: content.and_then(|content| content.message.readable_body()),
             status: None,
             at: event.created_at,
@@ -339,6 +348,7 @@ fn sent_entry(sent: SentEntry) -> HistoryEntry {
         channel: sent.channel,
         contact: sent.recipient,
         body: None,
+        taint: None,
         status: Some(sent.status),
         at: sent.created_at,
     }

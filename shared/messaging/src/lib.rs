@@ -29,6 +29,7 @@ mod retention;
 mod rewrap;
 mod sealed_token;
 mod taint;
+mod tainted_texts;
 mod takeovers;
 #[cfg(any(test, feature = "testing"))]
 #[expect(clippy::unwrap_used, reason = "for tests only")]
@@ -54,3 +55,4 @@ pub use outbound::{Allowance, MailRequest, Outbound, SendReceipt, SendRequest};
 pub use public_urls::PublicUrls;
 pub use retention::{KeepTimes, Retention};
 pub use rewrap::{Rewrap, RewrapProgress};
+pub use takeovers::refuse_taken_over;

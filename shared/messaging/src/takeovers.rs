@@ -2,8 +2,8 @@
 //! the conversation back, or the time is over, so that a forgotten one does not silence the agent for ever. The agent gets the
 //! messages of the contact, marked, and an event in the transaction of each change (`inbox_takeovers.rs`).
 
-use butt_dial_domain::{Code, Failure, clock::Timestamp};
-use butt_dial_store::Takeover;
+use butt_dial_domain::{AgentId, Code, Failure, TokenId, clock::Timestamp};
+use butt_dial_store::{ContactState, Store, Takeover};
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
@@ -30,4 +30,22 @@ pub(crate) fn refusal(takeover: &Takeover, now: Timestamp) -> Failure {
     .detail("takeoverId", takeover.id.as_str())
     .detail("takenOverUntil", time(takeover.until_at))
     .hint("wait for the event conversation.returned; an administrator gives the conversation back with DELETE /api/v1/takeovers/{takeoverId}")
+}
+
+/// Fails when someone else than `by` answers the contact in place of the agent.
+pub async fn refuse_taken_over(
+    store: &Store,
+    (agent, by): (&AgentId, &TokenId),
+    (key, contact): (&str, &ContactState),
+    now: Timestamp,
+) -> Result<(), Failure> {
+    // Only a pause in force costs a read.
+    if contact.paused_until.is_none_or(|until| until <= now) {
+        return Ok(());
+    }
+    let takeover = store.find_takeover_of(agent, key, now).await?;
+    match takeover.filter(|takeover| takeover.taken_by != by.as_str()) {
+        Some(takeover) => Err(refusal(&takeover, now)),
+        None => Ok(()),
+    }
 }

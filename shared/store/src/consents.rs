@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use butt_dial_domain::{Channel, address::contact_key, clock::Timestamp};
+use butt_dial_domain::{Channel, OrgId, address::contact_key, clock::Timestamp};
 use serde::Serialize;
 
 use crate::{
-    ConsentBasis, StoreError,
+    ConsentBasis, Store, StoreError,
     consent_ledger::{self, LedgerRow},
     contact_state::{ConsentStatus, UNREACHABLE},
-    engine::{Sql, Tx, in_tx},
+    engine::{Sql, Tx, in_tx, on_reader},
     identities::Identities,
     inbound::json,
 };
@@ -194,6 +194,27 @@ pub(crate) async fn set_consents(
     });
     consent_ledger::append(tx, &entries.collect::<Vec<_>>(), at).await?;
     Ok(())
+}
+
+impl Store {
+    /// Returns whether a person's consent on a channel was given or revoked after this time. Words that are read late do not replace it.
+    pub async fn has_newer_consent(
+        &self,
+        org: &OrgId,
+        channel: Channel,
+        address: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM consents
+            WHERE org_id = $1 AND address = $2 AND channel = $3 AND updated_at > $4)";
+        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
+            .bind(org.as_str())
+            .bind(contact_key(address))
+            .bind(channel.as_str())
+            .bind(at)
+            .fetch_one(db)
+            .await)?)
+    }
 }
 
 /// Cancels what is scheduled to these addresses, on these channels.

@@ -1,11 +1,11 @@
--- version 75
+-- version 83
 CREATE TABLE organizations (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
     slug TEXT NOT NULL UNIQUE,
     created_at TIMESTAMPTZ NOT NULL
 , transcribes BOOLEAN NOT NULL DEFAULT TRUE, identity_mode TEXT CHECK (identity_mode IN ('dedicated', 'shared', 'hybrid')), isolation_mode TEXT
-    CHECK (isolation_mode IN ('single-account', 'subaccount-per-customer', 'subaccount-per-agent')), default_agent_id TEXT, max_agents BIGINT, status TEXT NOT NULL DEFAULT 'active', mode TEXT NOT NULL DEFAULT 'live', owner_email TEXT, owner_key TEXT, admin_phone TEXT, terms_version TEXT, return_url TEXT, webhook_url TEXT, webhook_salt TEXT, branding TEXT, settings TEXT, verified_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, erase_at TIMESTAMPTZ, refuses_waiting BOOLEAN NOT NULL DEFAULT FALSE, postal_address TEXT, keep_texts_days BIGINT);
+    CHECK (isolation_mode IN ('single-account', 'subaccount-per-customer', 'subaccount-per-agent')), default_agent_id TEXT, max_agents BIGINT, status TEXT NOT NULL DEFAULT 'active', mode TEXT NOT NULL DEFAULT 'live', owner_email TEXT, owner_key TEXT, admin_phone TEXT, terms_version TEXT, return_url TEXT, webhook_url TEXT, webhook_salt TEXT, branding TEXT, settings TEXT, verified_at TIMESTAMPTZ, expires_at TIMESTAMPTZ, erase_at TIMESTAMPTZ, refuses_waiting BOOLEAN NOT NULL DEFAULT FALSE, postal_address TEXT, keep_texts_days BIGINT, discloses BOOLEAN, disclosure_text TEXT, confirms_tainted BOOLEAN NOT NULL DEFAULT FALSE);
 CREATE TABLE agents (
     id TEXT PRIMARY KEY,
     org_id TEXT NOT NULL REFERENCES organizations (id),
@@ -13,7 +13,7 @@ CREATE TABLE agents (
     status TEXT NOT NULL CHECK (status IN ('active', 'inactive', 'suspended')),
     event_seq BIGINT NOT NULL DEFAULT 0,
     created_at TIMESTAMPTZ NOT NULL
-, callback_url TEXT, event_cursor BIGINT NOT NULL DEFAULT 0, voice_callback_url TEXT, callback_key_generation BIGINT NOT NULL DEFAULT 0, callback_key_overlap_until TIMESTAMPTZ, voice_settings TEXT, identity_mode TEXT CHECK (identity_mode IN ('dedicated', 'shared', 'hybrid')), status_by TEXT, status_reason TEXT, keeps_texts BOOLEAN NOT NULL DEFAULT FALSE);
+, callback_url TEXT, event_cursor BIGINT NOT NULL DEFAULT 0, voice_callback_url TEXT, callback_key_generation BIGINT NOT NULL DEFAULT 0, callback_key_overlap_until TIMESTAMPTZ, voice_settings TEXT, identity_mode TEXT CHECK (identity_mode IN ('dedicated', 'shared', 'hybrid')), status_by TEXT, status_reason TEXT, keeps_texts BOOLEAN NOT NULL DEFAULT FALSE, tainted_until TIMESTAMPTZ);
 CREATE INDEX agents_by_org ON agents (org_id, created_at);
 CREATE TABLE tokens (
     id TEXT PRIMARY KEY,
@@ -76,7 +76,7 @@ CREATE TABLE messages (
     checks BIGINT NOT NULL DEFAULT 0,
     check_at TIMESTAMPTZ,
     created_at TIMESTAMPTZ NOT NULL,
-    updated_at TIMESTAMPTZ NOT NULL, stage TEXT, stage_rank BIGINT NOT NULL DEFAULT -1, stage_at TIMESTAMPTZ, stage_error TEXT, price BIGINT, fallback BYTEA, extended BIGINT NOT NULL DEFAULT 0, legs BIGINT NOT NULL DEFAULT 0, budget_id TEXT, budget_cap BIGINT, budget_day_cap BIGINT, task_id TEXT, send_purpose TEXT, ruling TEXT, receipt_seq BIGINT, replica TEXT, outcome TEXT, settled_at TIMESTAMPTZ, complained_at TIMESTAMPTZ, kept BYTEA,
+    updated_at TIMESTAMPTZ NOT NULL, stage TEXT, stage_rank BIGINT NOT NULL DEFAULT -1, stage_at TIMESTAMPTZ, stage_error TEXT, price BIGINT, fallback BYTEA, extended BIGINT NOT NULL DEFAULT 0, legs BIGINT NOT NULL DEFAULT 0, budget_id TEXT, budget_cap BIGINT, budget_day_cap BIGINT, task_id TEXT, send_purpose TEXT, ruling TEXT, receipt_seq BIGINT, replica TEXT, outcome TEXT, settled_at TIMESTAMPTZ, complained_at TIMESTAMPTZ, kept BYTEA, trace TEXT,
     UNIQUE (agent_id, idempotency_key)
 );
 CREATE INDEX messages_unsettled ON messages (check_at) WHERE check_at IS NOT NULL;
@@ -852,4 +852,28 @@ CREATE TABLE console_filters (
     saved_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (org_id, user_id, name)
 );
+CREATE TABLE contact_pauses (
+    agent_id TEXT NOT NULL,
+    contact TEXT NOT NULL,
+    org_id TEXT NOT NULL,
+    until_at TIMESTAMPTZ NOT NULL, id TEXT, subject TEXT, taken_by TEXT, taken_at TIMESTAMPTZ,
+    PRIMARY KEY (agent_id, contact)
+);
+CREATE INDEX contact_pauses_of_org ON contact_pauses (org_id, contact);
+CREATE INDEX budget_alerts_by_time ON budget_alerts (created_at);
+CREATE TABLE console_passkeys (
+    credential_id TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL REFERENCES console_users (user_id) ON DELETE CASCADE,
+    user_handle TEXT NOT NULL,
+    rp_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    sign_count BIGINT NOT NULL,
+    is_backup_eligible BOOLEAN NOT NULL,
+    is_backed_up BOOLEAN NOT NULL,
+    transports TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    last_used_at TIMESTAMPTZ
+);
+CREATE INDEX console_passkeys_of_user ON console_passkeys (user_id);
 INSERT INTO log_positions (stream, position, entry_id, applied_at) VALUES ('INBOUND', 0, NULL, NULL);

@@ -40,7 +40,7 @@ pub async fn show(State(app): State<App>, member: Member) -> Response {
     let body = html! {
         div {
             p class="crumbs" { a href=(app.path("/messages")) { "Messages" } " / By cause" }
-            (parts::head("What went wrong, by cause", "Failed and unconfirmed messages among the newest 25,000, and the newest 1,000 refused sends.", &html! {}))
+            (parts::head("What went wrong, by cause", "The newest failed and unconfirmed messages and refused sends, at most 1,000 of each.", &html! {}))
         }
         (body)
     };

@@ -357,8 +357,7 @@ mod tests {
                 assert!(value(name.as_str().unwrap()).is_some(), "{}: {name}", step.title);
             }
         }
-        let mut ids: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.id).collect();
-        ids.dedup();
+        let ids: std::collections::BTreeSet<&str> = SCENARIOS.iter().map(|scenario| scenario.id).collect();
         assert_eq!(ids.len(), 7);
     }
 }

@@ -47,7 +47,12 @@ impl Log {
         let mut group = Group::default();
         let index = group.add(append);
         let group = Arc::new(Mutex::new(group));
-        let results = self.clone().append_group(group.clone()).boxed().shared();
+        // A task: a caller that is dropped during the commit must not keep the readers from being notified.
+        let appending = self.tasks.spawn(self.clone().append_group(group.clone()));
+        let results = appending
+            .map(|ended| ended.unwrap_or_else(|_| Arc::new([])))
+            .boxed()
+            .shared();
         *pending = results.downgrade().map(|results| PendingGroup { group, results });
         (results, index)
     }

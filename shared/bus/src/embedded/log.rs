@@ -12,6 +12,7 @@ use butt_dial_domain::{
 };
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio_util::task::TaskTracker;
 
 use super::pending_group::PendingGroup;
 use crate::{
@@ -49,6 +50,8 @@ pub(super) struct Log {
     write_lock: Semaphore,
     /// The appends that wait for the next transaction.
     pub(super) pending: Mutex<Option<PendingGroup>>,
+    /// The appends that are in progress.
+    pub(super) tasks: TaskTracker,
 }
 
 struct Stream {
@@ -123,6 +126,7 @@ impl Log {
             streams,
             write_lock: Semaphore::new(1),
             pending: Mutex::default(),
+            tasks: TaskTracker::new(),
         })
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use butt_dial_testkit::bus_conformance;
+use futures::FutureExt as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 
 use super::*;
@@ -129,6 +130,20 @@ async fn idle_reader_makes_no_query() {
 }
 
 #[tokio::test]
+async fn reader_gets_an_append_with_a_dropped_caller() {
+    let directory = Directory::new();
+    let bus = directory.bus().await;
+    bus.create_stream(&EVENTS).await.unwrap();
+    let mut reader = bus.read_log("EVENTS", ">", 0).await.unwrap();
+    assert_eq!(reader.next(10, Duration::ZERO).await.unwrap().len(), 0);
+    {
+        let append = bus.append("events.a", "1", Headers::new(), Bytes::new());
+        assert!(append.now_or_never().is_none(), "it waits for the commit");
+    }
+    assert_eq!(reader.next(10, LONG).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn deletes_expired_messages_from_file() {
     let directory = Directory::new();
     let clock = Clock::manual(start_time());
@@ -165,7 +180,7 @@ async fn pending_appends_share_transaction_after_cancellation() {
     let (second, third) = tokio::join!(second, third);
     assert_eq!((second.unwrap().sequence, third.unwrap().sequence), (2, 3));
 
-    // All appends of a group are cancelled: the write lock is free again.
+    // All callers of a group are gone: it is appended all the same, and the write lock is free again.
     let write = bus.log.begin_write().await.unwrap();
     let mut cancelled = append("cancelled");
     assert!(futures::poll!(&mut cancelled).is_pending());
@@ -178,7 +193,7 @@ async fn pending_appends_share_transaction_after_cancellation() {
         .commit()
         .await
         .unwrap();
-    assert_eq!(append("fourth").await.unwrap().sequence, 4);
+    assert_eq!(append("fifth").await.unwrap().sequence, 5);
 }
 
 #[tokio::test]

@@ -12,7 +12,8 @@ use serde_json::json;
 use sha2::Sha256;
 use tracing::Instrument;
 
-use super::{Delivery, callback_body, event_view::view, tainted_texts::is_tainted};
+use super::{Delivery, callback_body, event_view::view};
+use crate::tainted_texts::{self, is_tainted};
 
 /// Standard Webhooks recommends 15 to 30 s.
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(15);
@@ -207,7 +208,7 @@ impl Delivery {
         let org = recipient.org();
         let mut view = view(&self.vault, &org, event);
         if is_tainted(&view)
-            && let Err(error) = self.note_tainted(&org, &recipient.agent()).await
+            && let Err(error) = tainted_texts::note(&self.store, (&org, &recipient.agent()), self.clock.now()).await
         {
             tracing::warn!(%error, "callback put off: the database is not available");
             return CallbackRequest::failed(error.to_string());

@@ -7,7 +7,8 @@ use futures::{StreamExt, stream::BoxStream};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Delivery, event_view::view, page_budget::PageBudget, tainted_texts::is_tainted};
+use super::{Delivery, event_view::view, page_budget::PageBudget};
+use crate::tainted_texts::{self, is_tainted};
 
 /// The maximum number of events in a page.
 pub const MAX_PAGE: u32 = butt_dial_domain::bounds::PAGE;
@@ -45,7 +46,7 @@ impl Delivery {
     pub async fn list_events(&self, org: &OrgId, agent: &AgentId, query: &PageQuery) -> Result<Page, Failure> {
         let page = self.read_page(org, agent, query).await?;
         if page.events.iter().any(is_tainted) {
-            self.note_tainted(org, agent).await?;
+            tainted_texts::note(&self.store, (org, agent), self.clock.now()).await?;
         }
         Ok(page)
     }
@@ -207,7 +208,7 @@ impl Delivery {
         let event = self.store.find_event(agent, id).await?;
         let view = event.map(|event| view(&self.vault, org, &event));
         if view.as_ref().is_some_and(is_tainted) {
-            self.note_tainted(org, agent).await?;
+            tainted_texts::note(&self.store, (org, agent), self.clock.now()).await?;
         }
         Ok(view)
     }

@@ -17,7 +17,6 @@ mod pending_events;
 mod preferences;
 mod push;
 mod returning_agents;
-mod tainted_texts;
 mod worker;
 
 pub use butt_dial_store::{CallbackAttempt, CallbackAttemptFilter};

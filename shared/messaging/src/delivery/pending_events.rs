@@ -7,7 +7,8 @@ use butt_dial_store::{AgentEvent, EventLease, EventReason};
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
-use super::{Delivery, event_view::view, page_budget::PageBudget, tainted_texts::is_tainted};
+use super::{Delivery, event_view::view, page_budget::PageBudget};
+use crate::tainted_texts::{self, is_tainted};
 
 /// The maximum number of events per lease. Large events reduce it.
 pub const MAX_LEASED: u32 = 200;
@@ -70,7 +71,11 @@ impl Delivery {
             views.push(view);
         }
         if views.iter().any(is_tainted) {
-            self.note_tainted(org, agent).await?;
+            let noted = tainted_texts::note(&self.store, (org, agent), self.clock.now()).await;
+            if let Err(error) = noted {
+                self.release_pending(agent, &events).await?;
+                return Err(error.into());
+            }
         }
         let (taken, rest) = events.split_at(views.len());
         self.release_pending(agent, rest).await?;

@@ -12,7 +12,8 @@ use butt_dial_domain::{
 use butt_dial_store::AgentEvent;
 use serde_json::{Map, Value, json};
 
-use super::{Delivery, event_view::view, listeners::Listener, tainted_texts::is_tainted};
+use super::{Delivery, event_view::view, listeners::Listener};
+use crate::tainted_texts::is_tainted;
 
 /// For the request to the gateway, the ping included.
 const PUSH_TIMEOUT: Duration = Duration::from_secs(4);

@@ -18,6 +18,7 @@ use super::{
     listeners::{Listener, ReachedSessions},
     push::PushBatch,
 };
+use crate::tainted_texts;
 
 /// Events in one push.
 const PUSH_BATCH: u32 = 48;
@@ -194,7 +195,7 @@ async fn push_pending(
                 .await?;
         }
         if batch.is_tainted {
-            delivery.note_tainted(recipient.0, &agent).await?;
+            tainted_texts::note(store, (recipient.0, &agent), now).await?;
         }
         let pushing = delivery.push(listener, batch.texts);
         let outcome = while_claimed(delivery, claim, &seqs(pushed), pushing).await;

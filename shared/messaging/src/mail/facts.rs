@@ -73,7 +73,7 @@ pub(crate) async fn complete(
     (org, event): (&OrgId, &str),
     data: &mut Value,
     message: &mut InboundMessage,
-    now: DateTime<Utc>,
+    written_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     if message.channel != Channel::Email {
         return Ok(());
@@ -107,6 +107,12 @@ pub(crate) async fn complete(
     let Some(granted) = keyword::consent(keyword, revocation) else {
         return Ok(());
     };
+    if store
+        .has_newer_consent(org, Channel::Email, &message.from, written_at)
+        .await?
+    {
+        return Ok(());
+    }
     let said = if words.1.is_empty() { words.0 } else { words.1 };
     let said = seal_words(vault, org, event, said);
     let detail = json!({ "sender": message.to, "carrierMessageId": message.carrier_id });
@@ -121,7 +127,7 @@ pub(crate) async fn complete(
         ..ConsentBasis::new(method, "keyword")
     };
     store
-        .record_consent(org, Channel::Email, &message.from, granted, basis, now)
+        .record_consent(org, Channel::Email, &message.from, granted, basis, written_at)
         .await?;
     Ok(())
 }

@@ -96,7 +96,7 @@ async fn fetch_transcript(media: &Arc<Media>, event: &EventAwaitingBody, number:
     match (media.transcribe_again(&recording).await, message) {
         (Attempt::Done(transcript), Some(mut message)) => {
             let mut event = event.clone();
-            let id = (&org, event.id.as_str());
+            let id = (&org, event.id.as_str(), event.created_at);
             transcription::add_transcript(media, id, &mut event.data, &mut message, transcript).await?;
             append(media, &event, Some(message)).await
         }
@@ -137,7 +137,7 @@ async fn append(media: &Arc<Media>, event: &EventAwaitingBody, message: Option<I
                 (&org, &id),
                 &mut data,
                 &mut message,
-                media.clock.now(),
+                event.created_at,
             )
             .await?;
             Some(message)

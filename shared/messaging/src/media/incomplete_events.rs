@@ -139,14 +139,14 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
             Ok(Ok(message)) => {
                 content.message = message.cleaned();
                 content.message.incomplete = false;
-                let (org, now, mut data) = (event.org(), media.clock.now(), event.data.clone());
+                let (org, mut data) = (event.org(), event.data.clone());
                 mail::complete(
                     &media.store,
                     &media.vault,
                     (&org, &event.id),
                     &mut data,
                     &mut content.message,
-                    now,
+                    event.created_at,
                 )
                 .await?;
                 content.search().await;
@@ -194,7 +194,7 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
     };
     match media.transcribe(&recording).await {
         Attempt::Done(transcript) => {
-            let (id, message) = ((&org, event.id.as_str()), &mut content.message);
+            let (id, message) = ((&org, event.id.as_str(), event.created_at), &mut content.message);
             transcription::add_transcript(media, id, &mut event.data, message, transcript).await?;
             content.search().await;
             let sealed = content.seal(&media.vault, &org, &event.id);

@@ -167,7 +167,7 @@ pub(super) fn find_recording(content: &EventContent) -> Option<usize> {
 /// word such as "stop" is no revocation: it can be meant for another person.
 pub(super) async fn add_transcript(
     media: &Media,
-    (org, event): (&OrgId, &str),
+    (org, event, written_at): (&OrgId, &str, Timestamp),
     data: &mut Value,
     message: &mut InboundMessage,
     transcript: Transcript,
@@ -183,7 +183,11 @@ pub(super) async fn add_transcript(
         }
     }
     let is_known = Address::parse(message.channel, &message.from).is_ok();
-    if is_known && keyword::consent(None, found) == Some(false) {
+    let (store, channel, from) = (&media.store, message.channel, &message.from);
+    if is_known
+        && keyword::consent(None, found) == Some(false)
+        && !store.has_newer_consent(org, channel, from, written_at).await?
+    {
         let said = seal_words(&media.vault, org, event, &transcript.text);
         let detail = json!({ "sender": message.to, "carrierMessageId": message.carrier_id });
         let basis = ConsentBasis {
@@ -192,10 +196,8 @@ pub(super) async fn add_transcript(
             evidence: Some(&detail),
             ..ConsentBasis::new(ConsentMethod::Spoken, "keyword")
         };
-        let now = media.clock.now();
-        media
-            .store
-            .record_consent(org, message.channel, &message.from, false, basis, now)
+        store
+            .record_consent(org, channel, from, false, basis, written_at)
             .await?;
     }
     message.transcript = Some(transcript.text);

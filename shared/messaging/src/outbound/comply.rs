@@ -2,7 +2,7 @@
 //! that takes the more time the longer a text is.
 
 use butt_dial_compliance::{Ruling, Subject, Verdict};
-use butt_dial_domain::{Code, Failure, SendPurpose, TokenId, clock::Timestamp, message::Content};
+use butt_dial_domain::{Code, Failure, Scope, SendPurpose, TokenId, clock::Timestamp, message::Content};
 use butt_dial_store::{ContactState, NewRefusal};
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::Value;
@@ -72,7 +72,10 @@ pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<Compl
         }
         return Err(match ruling.decision.verdict {
             Verdict::Defer(at) => refusal.retry_after((at - now).num_seconds().max(1).unsigned_abs()),
-            _ => refusal,
+            _ => match message.profile.restraints.confirm_until.filter(|until| now < *until) {
+                Some(until) => refusal.retry_after((until - now).num_seconds().max(1).unsigned_abs()),
+                None => refusal,
+            },
         });
     }
     let mut approval = None;
@@ -195,8 +198,15 @@ pub(super) async fn rule_on(
         discloses: message.profile.choices.discloses,
         is_restrained: message.allowance != Allowance::Automatic
             && message.profile.restraints.confirms_at(outbound.clock.now()),
-        is_tainted: message.allowance != Allowance::Automatic && message.profile.is_tainted_at(outbound.clock.now()),
+        is_tainted: is_tainted(outbound, message),
     }))
+}
+
+/// Returns whether a text that the agent has got may have led to the message. A message that is due was written before, and a person is
+/// not instructed by such a text.
+fn is_tainted(outbound: &Outbound, message: &ValidMessage) -> bool {
+    let is_by_agent = message.author.is_none() && message.caller.principal.scope == Scope::Agent;
+    is_by_agent && message.allowance == Allowance::Agent && message.profile.is_tainted_at(outbound.clock.now())
 }
 
 /// Stores a refusal, so that it can be listed and explained. The refusal itself stands without it: an agent that repeats what is

@@ -1,15 +1,19 @@
 //! The headers of a mail that the pipeline sets: the thread of an answer, the link to unsubscribe, and the mark of an
 //! automatic mail.
 
-use butt_dial_domain::{Channel, Code, Failure, SendPurpose, message::MailOptions};
+use butt_dial_domain::{Channel, Code, Failure, SendPurpose, address::contact_key, message::MailOptions};
 use butt_dial_store::{ConsentStatus, ContactState};
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use super::{Allowance, Outbound, comply::CompliantMessage};
+use super::{
+    Allowance, Outbound,
+    comply::{CompliantMessage, author},
+};
 use crate::{
     EventContent,
     mail::{UnsubscribeToken, footer},
+    takeovers::refuse_taken_over,
 };
 
 /// Ids in `References`. A longer header is folded by some servers and cut by others.
@@ -78,6 +82,13 @@ async fn check_recipients(
             format!("a recipient in {field} does not want messages"),
         );
         return Err(refusal.on(message.channel).hint("remove the recipient"));
+    }
+    let (by, now) = ((&agent.id, author(message)), outbound.clock.now());
+    for (address, contact) in mail.cc.iter().chain(&mail.bcc).zip(&contacts) {
+        let key = contact_key(address);
+        refuse_taken_over(&outbound.store, by, (&key, contact), now)
+            .await
+            .map_err(|refusal| refusal.on(message.channel))?;
     }
     Ok(())
 }

@@ -92,7 +92,8 @@ async fn send_scheduled(outbound: &Arc<Outbound>, scheduled: ScheduledSend) -> R
             close(outbound, &scheduled, None).await
         }
         // The rules have changed since it was scheduled, or it is late. It waits as long as they say.
-        Err(failure) if failure.code == Code::OutsideAllowedHours => {
+        // A restraint of its agent ends as well.
+        Err(failure) if failure.code == Code::OutsideAllowedHours || is_restrained(&failure) => {
             let at = outbound.clock.now() + retry_delay(RETRY_AFTER[0], &failure);
             Ok(outbound.store.reschedule_send(&scheduled.id(), at).await?)
         }
@@ -109,6 +110,11 @@ async fn send_scheduled(outbound: &Arc<Outbound>, scheduled: ScheduledSend) -> R
         }
         Err(failure) => close(outbound, &scheduled, Some(failure.code)).await,
     }
+}
+
+/// Returns whether the message needs an approval for a time only.
+fn is_restrained(failure: &Failure) -> bool {
+    failure.code == Code::ApprovalRequired && failure.retry_after_seconds.is_some()
 }
 
 async fn append_accepted_event(

@@ -28,6 +28,9 @@ pub struct EntryView {
     /// Absent when the text is not stored any more: texts are deleted once they are delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
+    /// The text resembles instructions to the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taint: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<String>,
     timestamp: String,
@@ -76,6 +79,7 @@ impl From<HistoryEntry> for EntryView {
             channel: entry.channel,
             contact: entry.contact,
             body: entry.body,
+            taint: entry.taint,
             status: entry.status,
             timestamp: time(entry.at),
         }

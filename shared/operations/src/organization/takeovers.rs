@@ -1,6 +1,7 @@
 //! `/api/v1/takeovers`: conversations that a person answers in place of the agent.
 
-use butt_dial_domain::{Code, Failure, Scope, bounds};
+use butt_dial_accounts::parse_contact;
+use butt_dial_domain::{Address, Channel, Code, Failure, Scope, bounds};
 use butt_dial_messaging::{TAKEOVER_HOURS, Takeover};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -113,7 +114,7 @@ impl Operation for TakeOverConversation {
     const TITLE: &'static str = "Take a conversation over";
     const DESCRIPTION: &'static str = "Takes the conversation of an agent with a contact over, on all channels: only your messages (with agentId) are sent, and those \
         of the agent are refused. The agent still gets the messages of the contact, with takenOver, and the event conversation.taken_over. It ends \
-        after the given hours, or when someone gives the conversation back. Repeat it to extend it. Requires a team token.";
+        after the given hours, or when someone gives the conversation back. Repeat it to extend it. Calls that are running, and those that the contact makes, go on. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -121,14 +122,20 @@ impl Operation for TakeOverConversation {
         path: "/api/v1/takeovers",
         status: 201,
     });
-    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound, Code::Conflict]];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound, Code::Conflict, Code::InvalidRecipient]];
 
     type Args = TakeArgs;
     type Output = TakeoverView;
 
     async fn run(context: Context, args: TakeArgs) -> Result<TakeoverView, Failure> {
         let (inbox, hours) = (&context.product.inbox, args.hours.unwrap_or(TAKEOVER_HOURS));
-        let taken = inbox.take_over(&context.caller, &args.agent_id, &args.contact, hours);
+        // A short code or a name is no address that can be written to first.
+        let contact = match parse_contact(&args.contact) {
+            Ok((_, address)) => address,
+            Err(failure) => Address::parse_sender(Channel::Sms, &args.contact).map_err(|_| failure)?,
+        };
+        let key = contact.contact_key();
+        let taken = inbox.take_over(&context.caller, &args.agent_id, &key, hours);
         Ok(taken.await?.into())
     }
 }

@@ -243,6 +243,18 @@ both_engines! {
         }
     }
 
+    async fn words_that_are_read_late_find_a_newer_consent(db: &Database) {
+        let agent = new_agent(db).await;
+        let org = &agent.org_id;
+        let is_newer = async |channel, address, at| db.has_newer_consent(org, channel, address, at).await.unwrap();
+        assert!(!is_newer(Channel::Sms, BOB, morning()).await);
+        db.record_consent(org, Channel::Sms, BOB, true, "keyword", morning()).await.unwrap();
+        assert!(is_newer(Channel::Sms, BOB, morning() - seconds(1)).await);
+        assert!(is_newer(Channel::Voice, BOB, morning() - seconds(1)).await, "it holds for calls, too");
+        assert!(!is_newer(Channel::Sms, BOB, morning()).await);
+        assert!(!is_newer(Channel::Email, "ann@example.com", morning() - seconds(1)).await);
+    }
+
     async fn last_consent_on_number_counts(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
         let them = agent_with_sender(db, "+14155550101").await;
