@@ -483,36 +483,51 @@ impl<'a> Driver<'a> {
     fn settle_down(&mut self) -> Result<(), String> {
         for _ in 0..MAX_STEPS {
             self.step(100);
-            let is_running = self
-                .requests
-                .iter()
-                .any(|request| matches!(request.progress, Progress::Running(_)))
-                || self
-                    .webhooks
-                    .iter()
-                    .any(|webhook| matches!(webhook.progress, Progress::Running(_)));
-            if !is_running && self.sweeps == 0 && self.is_log_applied() {
+            if self.is_answered() && self.is_log_applied() {
                 return Ok(());
             }
         }
-        Err("a request is not answered, or the log is not applied".into())
+        // A process that has read entries before the log lost them applies them later. Without a further entry, no reader notices that
+        // the position is past the end. The invariants find out whether an event is missing.
+        match self.is_answered() && self.is_log_passed() {
+            true => Ok(()),
+            false => Err("a request is not answered, or the log is not applied".into()),
+        }
     }
 
     /// Returns whether the last entry of each partition is applied: the entry itself, and not a lost one with its number.
+    /// Returns whether no request, webhook or sweep is in progress.
+    fn is_answered(&self) -> bool {
+        let is_running = |progress: &Progress| matches!(progress, Progress::Running(_));
+        let requests = self.requests.iter().any(|request| is_running(&request.progress));
+        let webhooks = self.webhooks.iter().any(|webhook| is_running(&webhook.progress));
+        !requests && !webhooks && self.sweeps == 0
+    }
+
     fn is_log_applied(&self) -> bool {
-        let mut ends = BTreeMap::new();
-        for entry in self.world.log.entries() {
-            ends.insert(
-                entry.subject.replace("comms.inbound", "INBOUND"),
-                (entry.sequence, entry.id),
-            );
-        }
-        if ends.is_empty() {
-            return true;
-        }
-        let positions = self.laboratory.positions();
+        let (ends, positions) = (self.ends(), self.laboratory.positions());
         ends.iter()
             .all(|(partition, end)| positions.get(partition) == Some(end))
+    }
+
+    /// Returns whether no position is before the end of its partition.
+    fn is_log_passed(&self) -> bool {
+        let (ends, positions) = (self.ends(), self.laboratory.positions());
+        let has_passed = |(partition, end): (&String, &(u64, String))| {
+            let position = positions.get(partition);
+            position.is_some_and(|position| position.0 >= end.0)
+        };
+        ends.iter().all(has_passed)
+    }
+
+    /// Returns the sequence and the id of the last entry of each partition.
+    fn ends(&self) -> BTreeMap<String, (u64, String)> {
+        let entries = self.world.log.entries().into_iter();
+        let ends = entries.map(|entry| {
+            let partition = entry.subject.replace("comms.inbound", "INBOUND");
+            (partition, (entry.sequence, entry.id))
+        });
+        ends.collect()
     }
 
     /// Returns when the next work is due.
