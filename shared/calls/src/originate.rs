@@ -13,9 +13,8 @@ use butt_dial_domain::{
 };
 use butt_dial_identity::Caller;
 use butt_dial_messaging::{
-    SendReceipt, SendRequest,
+    SendReceipt, SendRequest, check_not_taken_over,
     outbound::{Preflight, find_own_sender, parse_recipient},
-    refuse_taken_over,
 };
 
 use super::{
@@ -259,7 +258,7 @@ pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Ad
         )
         .await?;
     let (by, key) = ((&agent.id, &caller.principal.token), address.contact_key());
-    refuse_taken_over(&calls.store, by, (&key, &contact), calls.clock.now()).await?;
+    check_not_taken_over(&calls.store, by, (&key, &contact), calls.clock.now()).await?;
     let ruling = calls.compliance.decide(&Subject {
         channel: Channel::Voice,
         to: &address,

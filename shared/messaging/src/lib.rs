@@ -55,4 +55,4 @@ pub use outbound::{Allowance, MailRequest, Outbound, SendReceipt, SendRequest};
 pub use public_urls::PublicUrls;
 pub use retention::{KeepTimes, Retention};
 pub use rewrap::{Rewrap, RewrapProgress};
-pub use takeovers::refuse_taken_over;
+pub use takeovers::check_not_taken_over;

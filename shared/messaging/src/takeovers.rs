@@ -33,7 +33,7 @@ pub(crate) fn refusal(takeover: &Takeover, now: Timestamp) -> Failure {
 }
 
 /// Fails when someone else than `by` answers the contact in place of the agent.
-pub async fn refuse_taken_over(
+pub async fn check_not_taken_over(
     store: &Store,
     (agent, by): (&AgentId, &TokenId),
     (key, contact): (&str, &ContactState),

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     EventContent,
     mail::{UnsubscribeToken, footer},
-    takeovers::refuse_taken_over,
+    takeovers::check_not_taken_over,
 };
 
 /// Ids in `References`. A longer header is folded by some servers and cut by others.
@@ -86,7 +86,7 @@ async fn check_recipients(
     let (by, now) = ((&agent.id, author(message)), outbound.clock.now());
     for (address, contact) in mail.cc.iter().chain(&mail.bcc).zip(&contacts) {
         let key = contact_key(address);
-        refuse_taken_over(&outbound.store, by, (&key, contact), now)
+        check_not_taken_over(&outbound.store, by, (&key, contact), now)
             .await
             .map_err(|refusal| refusal.on(message.channel))?;
     }
